@@ -1,0 +1,226 @@
+import type {
+  Acl,
+  Action,
+  Decision,
+  Denied,
+  DenyReason,
+  Principal,
+  PublishFacts,
+  Semantics,
+  SubscribeFacts,
+} from '../acl/types.js'
+import type { HasherStats } from '../password/types.js'
+import type { RecordKey } from '../record/types.js'
+
+/** The last will of a CONNECT, checked as the PUBLISH it may become. */
+export interface WillFacts extends PublishFacts {
+  readonly topic: string
+}
+
+/** What a broker knows when a CONNECT arrives. */
+export interface ConnectRequest {
+  /** @default '' */
+  readonly mountpoint?: string
+  /** Client id, as assigned by the broker where the client sent none. Empty, `*`, or holding U+0000 it is refused. */
+  readonly clientId: string
+  /** Left out when the CONNECT has no user name: an anonymous client. `''` is a user name. */
+  readonly username?: string
+  /** As text or as bytes; bytes that are not UTF-8 are refused. */
+  readonly password?: string | Uint8Array
+  /** Remote address, for events only. */
+  readonly address?: string
+  readonly will?: WillFacts
+  /** Aborted when the client hangs up: the hash still waiting for a thread is then dropped. */
+  readonly signal?: AbortSignal
+}
+
+/** A login was granted. */
+export interface Authenticated {
+  readonly allow: true
+  readonly session: Session
+}
+
+/** Why a session ended before its client did. */
+export type RevokeCause = 'deleted' | 'password' | 'expired' | 'client_id_taken'
+
+/** A change of what a live session may do. */
+export interface SessionChange {
+  readonly session: Session
+  /** The rules up to now. */
+  readonly previous: Acl
+  /** The rules from now on. */
+  readonly acl: Acl
+}
+
+/**
+ * A client that is logged in. Holds the compiled rules, so that its decisions are synchronous.
+ *
+ * Close it when the client is gone: until then it follows the changes of its record.
+ */
+export interface Session {
+  readonly principal: Principal
+  /** Remote address as given to `authenticate`. */
+  readonly address: string | undefined
+  /** Key of the record that decides: the exact one, or the `*` one. `undefined` for an anonymous client. */
+  readonly recordKey: RecordKey | undefined
+  /** The rules in force. */
+  readonly acl: Acl
+  /** Decides; sends nothing. Whether the client may publish to this topic name. */
+  authorizePublish(topic: string, facts?: PublishFacts): Decision
+  /** Decides; sends nothing. Whether the client may hold this subscription. */
+  authorizeSubscribe(filter: string, facts?: SubscribeFacts): Decision
+  /** Decides; sends nothing. Whether a message of this topic name may be handed to the client. */
+  authorizeReceive(topic: string): Decision
+  /**
+   * Makes a refusal that the adapter itself decided (what its broker cannot do) visible like any other: reports it as a
+   * `denied` event and returns it.
+   */
+  refuse(action: Action, subject: string, reason: DenyReason): Denied
+  /** Aborts when the client must be cut; the reason is a {@link RevokeCause}. */
+  readonly revoked: AbortSignal
+  /**
+   * Calls `listener` after the rules were replaced, and returns what ends it. Writers in this process wait for a promise
+   * it returns. It must not throw.
+   */
+  onChange(listener: (change: SessionChange) => void | Promise<void>): () => void
+  /** Ends the session; later decisions answer `closed` (or `revoked`). May be called again. */
+  close(): void
+}
+
+/** Common to all events: when, and who. */
+export interface EventBase {
+  /** Unix milliseconds. */
+  readonly at: number
+  readonly principal: Principal
+  readonly session?: Session
+  readonly action?: Action
+}
+
+/** A request was refused. */
+export interface DeniedEvent extends EventBase {
+  readonly action: Action
+  /** Topic name of a refused publish, receive or will. */
+  readonly topic?: string
+  /** Topic filter of a refused subscribe. */
+  readonly filter?: string
+  readonly address?: string
+  readonly decision: Denied
+  /**
+   * What the client is not told: e.g. `unknown_user`, `wrong_password` (both `bad_credentials`), or what is wrong with
+   * the record.
+   */
+  readonly detail?: string
+  /** Refusals of this session that were not reported since the last that was. */
+  readonly suppressed: number
+}
+
+/** A session was ended. */
+export interface RevokedEvent extends EventBase {
+  readonly session: Session
+  readonly cause: RevokeCause
+}
+
+/** The rules of a session were replaced. */
+export interface ChangedEvent extends EventBase, SessionChange {
+  readonly session: Session
+}
+
+/** A client id changed hands: the same account connected twice, or an exact record displaced a `*` one. */
+export interface TakeoverEvent extends EventBase {
+  readonly from: Session
+  readonly to: Session
+  readonly addresses: readonly [from: string | undefined, to: string | undefined]
+}
+
+/** The store began or ceased to hear changes. */
+export interface LinkEvent {
+  readonly at: number
+  readonly state: 'live' | 'blind'
+}
+
+/** Something failed; the requests concerned were refused. */
+export interface ErrorEvent {
+  readonly at: number
+  readonly error: unknown
+  /** Where, e.g. `store.get ["","1528361231","101"]`. */
+  readonly place: string
+}
+
+/** Events of an authorizer, by name. */
+export interface AuthorizerEvents {
+  denied: DeniedEvent
+  revoked: RevokedEvent
+  changed: ChangedEvent
+  takeover: TakeoverEvent
+  link: LinkEvent
+  error: ErrorEvent
+}
+
+/** How fresh the authorizer's knowledge is. */
+export interface Freshness {
+  /** Whether changes are being heard. */
+  readonly state: 'live' | 'blind'
+  /** The longest, in milliseconds, that a revoked right can survive if the link froze this instant. */
+  readonly boundMs: number
+  /** The terms `boundMs` is computed from, in milliseconds. */
+  readonly terms: {
+    readonly staleWindowMs: number
+    readonly readTimeoutMs: number
+    readonly outageGraceMs: number
+    readonly maxAgeMs: number
+  }
+  /** Milliseconds since the moment up to which all changes are known to have been heard; `Infinity` before the first. */
+  readonly ageMs: number
+}
+
+/** Sizes and counts at this moment; counts run from the start. */
+export interface AuthorizerStats {
+  readonly sessions: number
+  /** Records held in the cache. */
+  readonly records: number
+  /** Keys held as absent. */
+  readonly absent: number
+  /** Reads of the store under way. */
+  readonly loading: number
+  readonly hits: number
+  readonly misses: number
+  /** Replies of the store thrown away because the record had changed meanwhile. */
+  readonly discarded: number
+  readonly logins: { readonly allowed: number; readonly denied: number }
+  readonly hashing: HasherStats
+  readonly verifiedPasswords: number
+}
+
+/** Decides for a broker from the records of a store. Made by `createAuthorizer`. */
+export interface Authorizer {
+  readonly semantics: Semantics
+  /**
+   * Resolves when the store's watch is armed: from then on changes are heard. Not needed for decisions, which are right
+   * before too.
+   *
+   * @throws AuthorizerClosed, when closed meanwhile.
+   */
+  ready(): Promise<void>
+  /**
+   * Judges a CONNECT and opens a session. Never throws for anything a client sends; every fault is a refusal. Answers
+   * within `connectTimeoutMs`.
+   */
+  authenticate(request: ConnectRequest): Promise<Authenticated | Denied>
+  /** Decides; sends nothing. For callers without a session, whose broker has checked the password. */
+  authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Promise<Decision>
+  /** Decides; sends nothing. For callers without a session. */
+  authorizeSubscribe(principal: Principal, filter: string, facts?: SubscribeFacts): Promise<Decision>
+  /** Decides; sends nothing. For callers without a session. */
+  authorizeReceive(principal: Principal, topic: string): Promise<Decision>
+  freshness(): Freshness
+  stats(): AuthorizerStats
+  /** Live sessions. A view: sessions opened or closed while iterating may or may not be seen. */
+  sessions(): IterableIterator<Session>
+  on<E extends keyof AuthorizerEvents>(event: E, listener: (event: AuthorizerEvents[E]) => void): this
+  once<E extends keyof AuthorizerEvents>(event: E, listener: (event: AuthorizerEvents[E]) => void): this
+  off<E extends keyof AuthorizerEvents>(event: E, listener: (event: AuthorizerEvents[E]) => void): this
+  /** Ends the watch, the hashing threads and every session (without `revoked`). Leaves the store open. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+

@@ -1,0 +1,135 @@
+/** Every code that an error of this package can carry. */
+export type ErrorCode =
+  | 'ERR_WARDEN'
+  | 'ERR_TOPIC_INVALID'
+  | 'ERR_RECORD_INVALID'
+  | 'ERR_RECORD_KEY_INVALID'
+  | 'ERR_RECORD_CONFLICT'
+  | 'ERR_STORE_UNAVAILABLE'
+  | 'ERR_STORE_TIMEOUT'
+  | 'ERR_OUTCOME_UNKNOWN'
+  | 'ERR_PASSWORD_INVALID'
+  | 'ERR_HASH_BUSY'
+  | 'ERR_HASH_TIMEOUT'
+  | 'ERR_HASH_FAILED'
+  | 'ERR_AUTHORIZER_CLOSED'
+
+/**
+ * Base of all errors this package throws for reasons other than a wrong program (those are plain `TypeError`s, thrown
+ * where the option is given). Test with `error instanceof WardenError` or by `error.code`.
+ *
+ * Messages are lower case, hold no secret, and quote text that a client chose with `JSON.stringify`, cut to 64 characters.
+ */
+export class WardenError extends Error {
+  static readonly code: ErrorCode = 'ERR_WARDEN'
+  readonly code: ErrorCode = 'ERR_WARDEN'
+
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.name = new.target.name
+  }
+}
+
+/** A topic name or filter breaks the rules of MQTT. `problem` is a `TopicProblem` literal. */
+export class TopicInvalid extends WardenError {
+  static override readonly code = 'ERR_TOPIC_INVALID'
+  override readonly code = 'ERR_TOPIC_INVALID'
+  /** Which rule is broken, e.g. `'hash_not_last'`. */
+  readonly problem: string
+  /** Whether a topic name or a topic filter was expected. */
+  readonly kind: 'name' | 'filter'
+
+  constructor(message: string, problem: string, kind: 'name' | 'filter') {
+    super(message)
+    this.problem = problem
+    this.kind = kind
+  }
+}
+
+/** A record cannot be used. The message opens with the place, e.g. `publish_acl[0].max_qos: must be 0, 1 or 2`. */
+export class RecordInvalid extends WardenError {
+  static override readonly code = 'ERR_RECORD_INVALID'
+  override readonly code = 'ERR_RECORD_INVALID'
+  /** Place inside the record, e.g. `publish_acl[0].max_qos`; the empty string for the record as a whole. */
+  readonly path: string
+
+  constructor(path: string, problem: string, options?: { cause?: unknown }) {
+    super(`${path === '' ? 'record' : path}: ${problem}`, options)
+    this.path = path
+  }
+}
+
+/** A record key is not the canonical JSON array of mountpoint, client id and username. */
+export class RecordKeyInvalid extends WardenError {
+  static override readonly code = 'ERR_RECORD_KEY_INVALID'
+  override readonly code = 'ERR_RECORD_KEY_INVALID'
+}
+
+/** A conditional write found another record than the one it names. Nothing was written. */
+export class RecordConflict extends WardenError {
+  static override readonly code = 'ERR_RECORD_CONFLICT'
+  override readonly code = 'ERR_RECORD_CONFLICT'
+}
+
+/** The store cannot be reached or refuses to answer; `cause` is what the client library said. Nothing was written. */
+export class StoreUnavailable extends WardenError {
+  static override readonly code = 'ERR_STORE_UNAVAILABLE'
+  override readonly code = 'ERR_STORE_UNAVAILABLE'
+}
+
+/** The store did not answer a read in time. */
+export class StoreTimeout extends WardenError {
+  static override readonly code = 'ERR_STORE_TIMEOUT'
+  override readonly code = 'ERR_STORE_TIMEOUT'
+  /** How long was waited, in milliseconds. */
+  readonly timeoutMs: number
+
+  constructor(message: string, timeoutMs: number, options?: { cause?: unknown }) {
+    super(message, options)
+    this.timeoutMs = timeoutMs
+  }
+}
+
+/**
+ * A write was sent and no answer came, so it may or may not have been carried out. It will not be sent again. Read the
+ * record, then decide; a conditional write (`ifMatch`) makes a second try safe.
+ */
+export class OutcomeUnknown extends WardenError {
+  static override readonly code = 'ERR_OUTCOME_UNKNOWN'
+  override readonly code = 'ERR_OUTCOME_UNKNOWN'
+}
+
+/** A password cannot be hashed as given: empty of meaning to bcrypt beyond 72 bytes, or cut short by U+0000. */
+export class PasswordInvalid extends WardenError {
+  static override readonly code = 'ERR_PASSWORD_INVALID'
+  override readonly code = 'ERR_PASSWORD_INVALID'
+}
+
+/** The queue of waiting hashes is full. Try again later. */
+export class HashBusy extends WardenError {
+  static override readonly code = 'ERR_HASH_BUSY'
+  override readonly code = 'ERR_HASH_BUSY'
+}
+
+/** A hash was not finished before its deadline. */
+export class HashTimeout extends WardenError {
+  static override readonly code = 'ERR_HASH_TIMEOUT'
+  override readonly code = 'ERR_HASH_TIMEOUT'
+}
+
+/** The worker threads that hash cannot do their work; `cause` says why. */
+export class HashFailed extends WardenError {
+  static override readonly code = 'ERR_HASH_FAILED'
+  override readonly code = 'ERR_HASH_FAILED'
+}
+
+/** A management call was made on a closed authorizer. Decisions do not throw: they answer `closed`. */
+export class AuthorizerClosed extends WardenError {
+  static override readonly code = 'ERR_AUTHORIZER_CLOSED'
+  override readonly code = 'ERR_AUTHORIZER_CLOSED'
+}
+
+/** Quotes text that somebody else chose for use in a message: escaped, and cut to 64 characters. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 63)}…` : text)
+}

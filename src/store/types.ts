@@ -1,0 +1,87 @@
+import type { Semantics } from '../acl/types.js'
+import type { AclRecord, RecordKey } from '../record/types.js'
+
+/**
+ * News from a store. It carries no authority: it says what to forget, and the store stays the only truth.
+ *
+ * - `changed`: the record of one key may have changed, appeared or gone.
+ * - `unknown`: anything may have changed (a link was lost, or everything was flushed).
+ * - `link`: whether changes are being heard. `at` is the moment, on the clock of `performance.now()` in milliseconds, up
+ *   to which everything that happened is known to have been heard; `live` events repeat as that moment moves on.
+ */
+export type StoreEvent =
+  | { readonly type: 'changed'; readonly key: RecordKey }
+  | { readonly type: 'unknown' }
+  | { readonly type: 'link'; readonly state: 'live' | 'blind'; readonly at: number }
+
+/**
+ * Hears what a store has to tell. May return a promise: `put` and `delete` of the same process wait for it before they
+ * resolve, so that who awaits a write finds local sessions deciding by it. It must not throw.
+ */
+export type StoreListener = (event: StoreEvent) => void | Promise<void>
+
+/** Conditions of a write. */
+export interface WriteOptions {
+  /**
+   * Writes only if the record that is stored now has this digest (see {@link WriteResult.digest}); `null` demands that
+   * there is none. Otherwise `RecordConflict` is thrown and nothing is written.
+   */
+  readonly ifMatch?: string | null
+}
+
+/** What a write did. */
+export interface WriteResult {
+  /** SHA-256 of the stored value in lower-case hex, or `null` after a `delete`. */
+  readonly digest: string | null
+  /** Whether there was a record before. */
+  readonly replaced: boolean
+  /** What another reader of the record would stumble over, e.g. VerneMQ over a key that holds a space. */
+  readonly warnings: readonly string[]
+}
+
+/** A record as it is stored, with what the store knows about it. */
+export interface StoredRecord {
+  readonly record: AclRecord
+  /** Unix milliseconds at which the store itself drops the record; left out when it never does. */
+  readonly expiresAtMs?: number
+}
+
+/**
+ * Where records live. The port that `createAuthorizer` reads through; `createMemoryStore` and `createRedisStore`
+ * implement it, and any other may, if it passes the same tests.
+ */
+export interface RecordStore {
+  /** How the store reads records; the authorizer follows it. */
+  readonly semantics: Semantics
+  /**
+   * Resolves with the record of exactly this key, or `undefined` when there is none. Never falls back to `*`.
+   *
+   * @throws RecordInvalid (`ERR_RECORD_INVALID`) when there is a value that is no record.
+   * @throws StoreUnavailable (`ERR_STORE_UNAVAILABLE`), StoreTimeout (`ERR_STORE_TIMEOUT`).
+   */
+  get(key: RecordKey): Promise<AclRecord | undefined>
+  /**
+   * Like {@link get}, with the moment at which the store drops the record by itself. Optional: without it records are
+   * taken to have no expiry of the store's.
+   */
+  getStored?(key: RecordKey): Promise<StoredRecord | undefined>
+  /**
+   * Validates and writes a record, and resolves when every watcher in this process has finished with the news.
+   *
+   * @throws RecordInvalid, RecordKeyInvalid before anything is sent; RecordConflict when `ifMatch` does not hold;
+   * StoreUnavailable when it was not written; OutcomeUnknown when that cannot be told.
+   */
+  put(key: RecordKey, record: AclRecord, options?: WriteOptions): Promise<WriteResult>
+  /** Removes a record, if there is one; resolves and throws as {@link put}. Removing an exact record may un-hide the `*` one. */
+  delete(key: RecordKey, options?: WriteOptions): Promise<WriteResult>
+  /** Yields the key of every record, in no order. A key written or removed meanwhile may or may not be among them. */
+  scan(): AsyncIterable<RecordKey>
+  /**
+   * Begins to report changes to `listener` and returns what ends it. The first events are `link` `live` once changes
+   * are heard, preceded by `unknown` if anything may have been missed.
+   */
+  watch(listener: StoreListener): () => void
+  /** Ends the watch and closes what the store opened itself; calls under way are answered with `StoreUnavailable`. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}

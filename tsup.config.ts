@@ -1,0 +1,24 @@
+import { defineConfig } from 'tsup'
+
+// One build with splitting: separate builds would copy shared classes, and `instanceof` across subpaths would fail.
+// The output is flat, so that `new URL('./hash-worker.js', import.meta.url)` holds from every chunk.
+export default defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    acl: 'src/acl/index.ts',
+    record: 'src/record/index.ts',
+    redis: 'src/redis/index.ts',
+    aedes: 'src/aedes/index.ts',
+    cli: 'src/cli/index.ts',
+    'hash-worker': 'src/password/hash-worker.ts',
+  },
+  format: ['esm'],
+  target: 'node20',
+  platform: 'neutral',
+  external: [/^node:/],
+  splitting: true,
+  sourcemap: true,
+  clean: true,
+  dts: { entry: { index: 'src/index.ts', acl: 'src/acl/index.ts', record: 'src/record/index.ts', redis: 'src/redis/index.ts', aedes: 'src/aedes/index.ts' } },
+  removeNodeProtocol: false,
+})
