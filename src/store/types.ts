@@ -7,16 +7,21 @@ import type { AclRecord, RecordKey } from '../record/types.js'
  * - `changed`: the record of one key may have changed, appeared or gone.
  * - `unknown`: anything may have changed (a link was lost, or everything was flushed).
  * - `link`: whether changes are being heard. `at` is the moment, on the clock of `performance.now()` in milliseconds, up
- *   to which everything that happened is known to have been heard; `live` events repeat as that moment moves on.
+ *   to which everything that happened is known to have been heard; `live` events repeat as that moment moves on. It is
+ *   `Infinity` where the store cannot become deaf (the memory store), and `-Infinity` where nothing was ever heard.
+ * - `error`: something failed that no caller is waiting for, e.g. the link could not be armed or a listener threw. For
+ *   people to read: what it means for the records is said by `link` and `unknown`.
  */
 export type StoreEvent =
   | { readonly type: 'changed'; readonly key: RecordKey }
   | { readonly type: 'unknown' }
   | { readonly type: 'link'; readonly state: 'live' | 'blind'; readonly at: number }
+  | { readonly type: 'error'; readonly error: unknown; readonly place: string }
 
 /**
  * Hears what a store has to tell. May return a promise: `put` and `delete` of the same process wait for it before they
- * resolve, so that who awaits a write finds local sessions deciding by it. It must not throw.
+ * resolve (at most 5 seconds), so that who awaits a write finds local sessions deciding by it. It must not throw; if it
+ * does, the others and the write go on, and an `error` event says so.
  */
 export type StoreListener = (event: StoreEvent) => void | Promise<void>
 
@@ -42,6 +47,8 @@ export interface WriteResult {
 /** A record as it is stored, with what the store knows about it. */
 export interface StoredRecord {
   readonly record: AclRecord
+  /** SHA-256 of the stored value in lower-case hex, for {@link WriteOptions.ifMatch}. */
+  readonly digest: string
   /** Unix milliseconds at which the store itself drops the record; left out when it never does. */
   readonly expiresAtMs?: number
 }
@@ -78,10 +85,15 @@ export interface RecordStore {
   scan(): AsyncIterable<RecordKey>
   /**
    * Begins to report changes to `listener` and returns what ends it. The first events are `link` `live` once changes
-   * are heard, preceded by `unknown` if anything may have been missed.
+   * are heard, preceded by `unknown` if anything may have been missed. No event comes before `watch` has returned.
+   *
+   * @throws StoreUnavailable when the store is closed.
    */
   watch(listener: StoreListener): () => void
-  /** Ends the watch and closes what the store opened itself; calls under way are answered with `StoreUnavailable`. */
+  /**
+   * Ends the watch (a last `link` `blind` tells the listeners) and closes what the store opened itself. Calls under way
+   * are answered with `StoreUnavailable`; a write that was already sent, with `OutcomeUnknown`. May be called again.
+   */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -1,0 +1,9 @@
+export { createMemoryStore, type MemoryStoreOptions } from './memory.js'
+export type {
+  RecordStore,
+  StoredRecord,
+  StoreEvent,
+  StoreListener,
+  WriteOptions,
+  WriteResult,
+} from './types.js'

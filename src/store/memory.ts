@@ -1,0 +1,162 @@
+import type { Semantics } from '../acl/types.js'
+import { RecordInvalid, RecordKeyInvalid, StoreUnavailable } from '../errors.js'
+import type { AclRecord, RecordKey } from '../record/types.js'
+import { Listeners } from './listeners.js'
+import { checkSemantics } from './options.js'
+import type { RecordStore, StoredRecord, StoreListener, WriteOptions, WriteResult } from './types.js'
+import { checkWriteOptions, demandMatch, type PreparedKey, prepareKey, prepareRecord } from './write.js'
+
+/** Options of {@link createMemoryStore}. */
+export interface MemoryStoreOptions {
+  /**
+   * How the authorizer reads the records: by the rules of MQTT, or as a VerneMQ node would. The records themselves are
+   * held to the strict rules in either case.
+   *
+   * @default 'strict'
+   */
+  readonly semantics?: Semantics
+}
+
+interface Entry {
+  readonly key: RecordKey
+  readonly record: AclRecord
+  readonly digest: string
+}
+
+class MemoryStore implements RecordStore {
+  readonly semantics: Semantics
+  readonly #entries: Map<string, Entry> = new Map()
+  readonly #listeners: Listeners = new Listeners()
+  #closed = false
+
+  constructor(entries: Iterable<readonly [RecordKey, AclRecord]>, semantics: Semantics) {
+    this.semantics = semantics
+    let place = 0
+    for (const entry of entries) this.#admit(entry, `entries[${place++}]`)
+  }
+
+  async get(key: RecordKey): Promise<AclRecord | undefined> {
+    return (await this.getStored(key))?.record
+  }
+
+  async getStored(key: RecordKey): Promise<StoredRecord | undefined> {
+    this.#demandOpen()
+    const entry = this.#entries.get(prepareKey(key).text)
+    return entry === undefined ? undefined : { record: entry.record, digest: entry.digest }
+  }
+
+  async put(key: RecordKey, record: AclRecord, options?: WriteOptions): Promise<WriteResult> {
+    this.#demandOpen()
+    checkWriteOptions(options)
+    const prepared = prepareKey(key)
+    const { record: checked, digest, warnings } = prepareRecord(prepared.key, record)
+    const replaced = this.#demandMatch(prepared, options)
+    this.#entries.set(prepared.text, { key: prepared.key, record: checked, digest })
+    await this.#listeners.changed(prepared.key)
+    return { digest, replaced, warnings }
+  }
+
+  async delete(key: RecordKey, options?: WriteOptions): Promise<WriteResult> {
+    this.#demandOpen()
+    checkWriteOptions(options)
+    const prepared = prepareKey(key)
+    const replaced = this.#demandMatch(prepared, options)
+    this.#entries.delete(prepared.text)
+    await this.#listeners.changed(prepared.key)
+    return { digest: null, replaced, warnings: [] }
+  }
+
+  async *scan(): AsyncGenerator<RecordKey> {
+    this.#demandOpen()
+    for (const { key } of [...this.#entries.values()]) {
+      yield key
+      this.#demandOpen()
+    }
+  }
+
+  watch(listener: StoreListener): () => void {
+    this.#demandOpen()
+    const remove = this.#listeners.add(listener, tell => tell({ type: 'link', state: 'live', at: Infinity }))
+    return () => void remove()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const told = this.#listeners.dispatch({ type: 'link', state: 'blind', at: performance.now() })
+    this.#listeners.clear()
+    await told
+    this.#entries.clear()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** Whether a record is stored; throws where the condition of the write does not hold. */
+  #demandMatch({ text }: PreparedKey, options: WriteOptions | undefined): boolean {
+    const stored = this.#entries.get(text)
+    demandMatch(options?.ifMatch, stored?.digest ?? null)
+    return stored !== undefined
+  }
+
+  #demandOpen(): void {
+    if (this.#closed) throw new StoreUnavailable('store is closed')
+  }
+
+  #admit(entry: readonly [RecordKey, AclRecord], place: string): void {
+    if (!Array.isArray(entry) || entry.length !== 2) {
+      throw new TypeError(`"entries" argument must hold [key, record] pairs: ${place} is none`)
+    }
+    const { text, key } = locate(() => prepareKey(entry[0]), place)
+    const { record, digest } = locate(() => prepareRecord(key, entry[1]), place)
+    this.#entries.set(text, { key, record, digest })
+  }
+}
+
+/** Puts the place of an entry before what a check of it says. */
+function locate<T>(check: () => T, place: string): T {
+  try {
+    return check()
+  } catch (error) {
+    if (error instanceof RecordKeyInvalid) throw new RecordKeyInvalid(`${place}: ${error.message}`, { cause: error })
+    if (!(error instanceof RecordInvalid)) throw error
+    const problem = error.message.slice((error.path === '' ? 'record' : error.path).length + 2)
+    throw new RecordInvalid(error.path === '' ? place : `${place}.${error.path}`, problem, { cause: error })
+  }
+}
+
+/**
+ * Makes a store that keeps its records in memory: for tests, examples, and brokers with a fixed set of accounts.
+ *
+ * Every record is validated and copied, at construction and by `put`; what `get` resolves with is deeply frozen. Nothing
+ * expires by itself: a record's own `expiresAt` is the authorizer's business. The watch is live from the first microtask
+ * after `watch`, for ever (`at` is `Infinity`), since nothing can come between the store and its listeners.
+ *
+ * Exported from `mqtt-warden`.
+ *
+ * @example
+ * ```ts
+ * const store = createMemoryStore([
+ *   [{ mountpoint: '', clientId: '1528361231', username: '101' }, {
+ *     passhash: await hashPassword('cats'),
+ *     publishAcl: [{ pattern: 'plant/%c/#' }],
+ *     subscribeAcl: [],
+ *   }],
+ * ])
+ * ```
+ *
+ * @param entries Records to begin with. Of two with the same key the later one stays.
+ *
+ * @throws RecordInvalid (`ERR_RECORD_INVALID`), RecordKeyInvalid (`ERR_RECORD_KEY_INVALID`): the message opens with the
+ * place, e.g. `entries[3].publishAcl[0].maxQos`. `TypeError` for a wrong option.
+ */
+export function createMemoryStore(
+  entries: Iterable<readonly [RecordKey, AclRecord]> = [],
+  options: MemoryStoreOptions = {},
+): RecordStore {
+  if (entries === null || typeof entries !== 'object' || typeof entries[Symbol.iterator] !== 'function') {
+    throw new TypeError('"entries" argument must be an iterable of [key, record] pairs')
+  }
+  return new MemoryStore(entries, checkSemantics(options?.semantics))
+}

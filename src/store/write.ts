@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import { RecordConflict } from '../errors.js'
+import {
+  decodeRecordKey,
+  encodeRecordKey,
+  recordKeyWarnings,
+  serializeRecord,
+  validateRecord,
+} from '../record/index.js'
+import type { AclRecord, RecordKey } from '../record/types.js'
+import type { WriteOptions } from './types.js'
+
+/** A record that passed every check, in the forms in which stores need it. */
+export interface PreparedRecord {
+  /** Frozen copy; the caller's object may change afterwards. */
+  readonly record: AclRecord
+  /** The value to store. */
+  readonly text: string
+  readonly digest: string
+  /** What another reader of key or value would stumble over. */
+  readonly warnings: readonly string[]
+}
+
+/** Canonical text of a key, and a frozen copy of the key. */
+export interface PreparedKey {
+  readonly text: string
+  readonly key: RecordKey
+}
+
+/** SHA-256 of a stored value in lower-case hex. */
+export function digestOf(value: string | Uint8Array): string {
+  return createHash('sha256').update(value).digest('hex')
+}
+
+/** Checks a key and copies it. */
+export function prepareKey(key: RecordKey): PreparedKey {
+  const text = encodeRecordKey(key)
+  return { text, key: Object.freeze(decodeRecordKey(text)) }
+}
+
+/** Checks a record, freezes a copy of it and writes it down. */
+export function prepareRecord(key: RecordKey, record: AclRecord): PreparedRecord {
+  const checked = validateRecord(record)
+  const text = serializeRecord(checked)
+  const warnings = [...recordKeyWarnings(key)]
+  if (!checked.passhash.startsWith('$2a$')) warnings.push('passhash is not $2a$: VerneMQ cannot read it')
+  return { record: checked, text, digest: digestOf(text), warnings: Object.freeze(warnings) }
+}
+
+/** Refuses a malformed condition before anything is sent. */
+export function checkWriteOptions(options: WriteOptions | undefined): void {
+  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+    throw new TypeError('"options" argument must be an object')
+  }
+  const ifMatch = options?.ifMatch
+  if (ifMatch === undefined || ifMatch === null) return
+  if (typeof ifMatch !== 'string' || !/^[0-9a-f]{64}$/.test(ifMatch)) {
+    throw new TypeError('"ifMatch" option must be null or a SHA-256 digest in lower-case hex')
+  }
+}
+
+/** Throws `RecordConflict` unless the digest stored now (`null`: nothing) meets the condition. */
+export function demandMatch(ifMatch: string | null | undefined, stored: string | null): void {
+  if (ifMatch !== undefined && ifMatch !== stored) throw recordConflict(ifMatch)
+}
+
+/** The error for a condition that does not hold. */
+export function recordConflict(ifMatch: string | null): RecordConflict {
+  return new RecordConflict(ifMatch === null ? 'there is a record already' : 'the record stored now is another one')
+}

@@ -1,0 +1,404 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  OutcomeUnknown,
+  RecordConflict,
+  RecordInvalid,
+  RecordKeyInvalid,
+  StoreUnavailable,
+  WardenError,
+} from '../../src/errors.js'
+import type { AclRecord, RecordKey } from '../../src/record/types.js'
+import type { RecordStore, StoreEvent } from '../../src/store/types.js'
+import { eventually } from '../helpers/eventually.js'
+
+/** How the shared suite gets an empty store, and rid of what it needed. */
+export interface StoreSubject {
+  /** Once, before the first store. */
+  setUp?(): Promise<void>
+  /** A store without records. The suite closes it. */
+  create(): RecordStore | Promise<RecordStore>
+  /** After each test, when its stores are closed. */
+  clean?(): Promise<void>
+  /** Once, after everything. */
+  tearDown?(): Promise<void>
+}
+
+const HASH = '$2a$04$abcdefghijklmnopqrstuuJ6zrjCk0vJKgVDsJrGzBbXxCMCDPRF2'
+
+export const key = (clientId: string, username = 'u', mountpoint = ''): RecordKey => ({
+  mountpoint,
+  clientId,
+  username,
+})
+
+export const recordOf = (...patterns: string[]): AclRecord => ({
+  passhash: HASH,
+  publishAcl: patterns.map(pattern => ({ pattern })),
+  subscribeAcl: [{ pattern: 'a/+', maxQos: 1 }],
+})
+
+/** Ids that would break a key built, matched, split or escaped carelessly. */
+const ODD_IDS = [
+  '',
+  '*',
+  'a,b',
+  '["',
+  '"]',
+  '\\',
+  'a b',
+  '?[x]*',
+  '__proto__',
+  'constructor',
+  'ü€😀',
+  '\u2028',
+  '{tag}',
+  '\n',
+]
+
+/** Every promise a store makes through its port. Each store runs this suite, and adds what is special to it. */
+export function describeRecordStore(name: string, subject: StoreSubject): void {
+  describe(`${name} as a record store`, () => {
+    let store: RecordStore
+    const events: StoreEvent[] = []
+
+    const ofType = <T extends StoreEvent['type']>(type: T): Extract<StoreEvent, { type: T }>[] =>
+      events.filter((event): event is Extract<StoreEvent, { type: T }> => event.type === type)
+    const isLive = (): boolean => ofType('link').at(-1)?.state === 'live'
+    const watchLive = async (listener: (event: StoreEvent) => void = () => {}): Promise<() => void> => {
+      const stop = store.watch(event => {
+        events.push(event)
+        return listener(event)
+      })
+      await eventually(isLive, 'the watch is live')
+      return stop
+    }
+
+    beforeAll(async () => {
+      await subject.setUp?.()
+    })
+    beforeEach(async () => {
+      events.length = 0
+      store = await subject.create()
+    })
+    afterEach(async () => {
+      await store.close()
+      await subject.clean?.()
+    })
+    afterAll(async () => {
+      await subject.tearDown?.()
+    })
+
+    it('resolves with undefined for a key that has no record', async () => {
+      expect(await store.get(key('c'))).toBeUndefined()
+      expect(await store.getStored?.(key('c'))).toBeUndefined()
+    })
+
+    it('gives back the record that was put', async () => {
+      const full: AclRecord = {
+        passhash: HASH,
+        publishAcl: [{ pattern: 'a/%c', maxQos: 1, maxPayloadSize: 128, allowedRetain: false }],
+        subscribeAcl: [{ pattern: 'b/#', maxQos: 0 }, { pattern: 'c' }],
+        expiresAt: 4_000_000_000,
+        extra: { note: 'kept', nested: { list: [1, null, 'x'] } },
+      }
+      await store.put(key('c'), full)
+      expect(await store.get(key('c'))).toEqual(full)
+    })
+
+    it('gives out records that nobody can change', async () => {
+      const given = { passhash: HASH, publishAcl: [{ pattern: 'a' }], subscribeAcl: [] }
+      await store.put(key('c'), given)
+      given.publishAcl[0]!.pattern = '#'
+      given.publishAcl.push({ pattern: '#' })
+      const held = await store.get(key('c'))
+      expect(held?.publishAcl).toEqual([{ pattern: 'a' }])
+      expect(Object.isFrozen(held)).toBe(true)
+      expect(Object.isFrozen(held?.publishAcl)).toBe(true)
+      expect(Object.isFrozen(held?.publishAcl[0])).toBe(true)
+    })
+
+    it('tells apart keys that differ in any one part', async () => {
+      const keys = [key('c', 'u', ''), key('c', 'u', 'm'), key('c', 'v', ''), key('d', 'u', ''), key('u', 'c', '')]
+      for (const [at, each] of keys.entries()) await store.put(each, recordOf(`t/${at}`))
+      for (const [at, each] of keys.entries()) {
+        expect((await store.get(each))?.publishAcl[0]?.pattern).toBe(`t/${at}`)
+      }
+    })
+
+    it('never falls back to the record of all client ids', async () => {
+      await store.put(key('*'), recordOf('#'))
+      expect(await store.get(key('c'))).toBeUndefined()
+    })
+
+    it.each(ODD_IDS)('keeps, reports, lists and removes the record of client id and username %j', async id => {
+      await watchLive()
+      const odd = key(id, id)
+      await store.put(odd, recordOf('a'))
+      expect(await store.get(odd)).toEqual(recordOf('a'))
+      expect(await listed()).toEqual([odd])
+      await store.delete(odd)
+      expect(await store.get(odd)).toBeUndefined()
+      for (const event of ofType('changed')) expect(event.key).toEqual(odd)
+      expect(ofType('changed').length).toBeGreaterThanOrEqual(2)
+    })
+
+    const listed = async (): Promise<RecordKey[]> => {
+      const keys: RecordKey[] = []
+      for await (const each of store.scan()) keys.push(each)
+      return keys
+    }
+
+    it('lists the key of every record', async () => {
+      const names = Array.from({ length: 250 }, (_, at) => `client-${at}`)
+      await Promise.all(names.map(each => store.put(key(each), recordOf('a'))))
+      const found = new Set((await listed()).map(each => each.clientId))
+      expect([...found].sort()).toEqual([...names].sort())
+    })
+
+    it('says what a write did', async () => {
+      const first = await store.put(key('c'), recordOf('a'))
+      expect(first).toEqual({ digest: expect.stringMatching(/^[0-9a-f]{64}$/), replaced: false, warnings: [] })
+      const second = await store.put(key('c'), recordOf('b'))
+      expect(second.replaced).toBe(true)
+      expect(second.digest).not.toBe(first.digest)
+      expect((await store.getStored?.(key('c')))?.digest ?? second.digest).toBe(second.digest)
+      expect(await store.delete(key('c'))).toEqual({ digest: null, replaced: true, warnings: [] })
+      expect(await store.delete(key('c'))).toEqual({ digest: null, replaced: false, warnings: [] })
+    })
+
+    it('warns of what VerneMQ cannot read', async () => {
+      const spaced = await store.put(key('a b'), recordOf('a'))
+      expect(spaced.warnings).toHaveLength(1)
+      expect(spaced.warnings[0]).toMatch(/space/)
+      const other = await store.put(key('c'), { ...recordOf('a'), passhash: HASH.replace('$2a$', '$2b$') })
+      expect(other.warnings).toEqual(['passhash is not $2a$: VerneMQ cannot read it'])
+    })
+
+    it('refuses an invalid record and an invalid key, and writes nothing', async () => {
+      await watchLive()
+      await store.put(key('c'), recordOf('a'))
+      const before = events.length
+      const wire = { passhash: HASH, publish_acl: [{ pattern: '#' }], subscribe_acl: [] } as unknown as AclRecord
+      await expect(store.put(key('c'), wire)).rejects.toThrow(RecordInvalid)
+      await expect(store.put(key('c'), recordOf('a#'))).rejects.toThrow(RecordInvalid)
+      const noKey = { mountpoint: '', clientId: 7, username: 'u' } as unknown as RecordKey
+      await expect(store.put(noKey, recordOf('a'))).rejects.toThrow(RecordKeyInvalid)
+      await expect(store.get(noKey)).rejects.toThrow(RecordKeyInvalid)
+      await expect(store.delete(noKey)).rejects.toThrow(RecordKeyInvalid)
+      expect(await store.get(key('c'))).toEqual(recordOf('a'))
+      expect(events.slice(before).filter(event => event.type === 'changed')).toEqual([])
+    })
+
+    describe('given a condition', () => {
+      it('creates a record only where there is none', async () => {
+        const { digest } = await store.put(key('c'), recordOf('a'), { ifMatch: null })
+        expect(digest).not.toBeNull()
+        const again = store.put(key('c'), recordOf('b'), { ifMatch: null })
+        await expect(again).rejects.toMatchObject({ name: 'RecordConflict', code: 'ERR_RECORD_CONFLICT' })
+        expect(await store.get(key('c'))).toEqual(recordOf('a'))
+      })
+
+      it('replaces a record only while it is the one named', async () => {
+        const first = await store.put(key('c'), recordOf('a'))
+        const second = await store.put(key('c'), recordOf('b'), { ifMatch: first.digest! })
+        expect(second.replaced).toBe(true)
+        await expect(store.put(key('c'), recordOf('z'), { ifMatch: first.digest! })).rejects.toThrow(RecordConflict)
+        expect(await store.get(key('c'))).toEqual(recordOf('b'))
+      })
+
+      it('does not replace a record that is gone', async () => {
+        const { digest } = await store.put(key('c'), recordOf('a'))
+        await store.delete(key('c'))
+        await expect(store.put(key('c'), recordOf('b'), { ifMatch: digest! })).rejects.toThrow(RecordConflict)
+        expect(await store.get(key('c'))).toBeUndefined()
+      })
+
+      it('removes a record only while it is the one named', async () => {
+        const first = await store.put(key('c'), recordOf('a'))
+        const second = await store.put(key('c'), recordOf('b'))
+        await expect(store.delete(key('c'), { ifMatch: first.digest! })).rejects.toThrow(RecordConflict)
+        await expect(store.delete(key('c'), { ifMatch: null })).rejects.toThrow(RecordConflict)
+        expect(await store.get(key('c'))).toEqual(recordOf('b'))
+        expect(await store.delete(key('c'), { ifMatch: second.digest! })).toMatchObject({ replaced: true })
+        expect(await store.delete(key('c'), { ifMatch: null })).toMatchObject({ replaced: false })
+      })
+
+      it('lets one of many writers win', async () => {
+        const { digest } = await store.put(key('c'), recordOf('start'))
+        const writes = Array.from({ length: 20 }, (_, at) =>
+          store.put(key('c'), recordOf(`w/${at}`), { ifMatch: digest! }),
+        )
+        const outcomes = await Promise.allSettled(writes)
+        const won = outcomes.flatMap((outcome, at) => (outcome.status === 'fulfilled' ? [at] : []))
+        expect(won).toHaveLength(1)
+        expect((await store.get(key('c')))?.publishAcl[0]?.pattern).toBe(`w/${won[0]}`)
+      })
+
+      it.each([
+        ['a number', 7],
+        ['an upper-case digest', 'A'.repeat(64)],
+        ['a short text', 'abc'],
+      ])('refuses %s as a condition', async (_, ifMatch) => {
+        const options = { ifMatch: ifMatch as string }
+        const message = '"ifMatch" option must be null or a SHA-256 digest in lower-case hex'
+        await expect(store.put(key('c'), recordOf('a'), options)).rejects.toThrow(new TypeError(message))
+        await expect(store.delete(key('c'), options)).rejects.toThrow(new TypeError(message))
+      })
+    })
+
+    describe('watched', () => {
+      it('tells nothing before watch has returned, then that the link is live', async () => {
+        let returned = false
+        const heard: { readonly early: boolean; readonly event: StoreEvent }[] = []
+        store.watch(event => void heard.push({ early: !returned, event }))
+        returned = true
+        await eventually(() => heard.some(({ event }) => event.type === 'link'), 'the watch is live')
+        expect(heard.filter(({ early }) => early)).toEqual([])
+        const types = heard.map(({ event }) => event.type)
+        expect([['link'], ['unknown', 'link']]).toContainEqual(types.slice(0, types.indexOf('link') + 1))
+        expect(heard.find(({ event }) => event.type === 'link')?.event).toMatchObject({ state: 'live' })
+      })
+
+      it('tells of each put and delete by key, whether or not there was a record', async () => {
+        await watchLive()
+        const from = events.length
+        await store.put(key('c'), recordOf('a'))
+        expect(events.slice(from)).toContainEqual({ type: 'changed', key: key('c') })
+        const second = events.length
+        await store.delete(key('d', 'v', 'm'))
+        expect(events.slice(second)).toContainEqual({ type: 'changed', key: key('d', 'v', 'm') })
+      })
+
+      it('lets a write wait for what the listeners still have to do', async () => {
+        let release = (): void => {}
+        let finished = false
+        await watchLive(async event => {
+          if (event.type !== 'changed' || finished) return
+          await new Promise<void>(resolve => {
+            release = resolve
+          })
+          finished = true
+        })
+        const written = store.put(key('c'), recordOf('a')).then(() => finished)
+        await eventually(() => ofType('changed').length > 0, 'the listener was told')
+        release()
+        // Copies that come over a link may be waiting as well.
+        const freeing = setInterval(() => release(), 1)
+        expect(await written).toBe(true)
+        clearInterval(freeing)
+      })
+
+      it('has the new record before it tells of it', async () => {
+        const seen: unknown[] = []
+        await watchLive(async event => {
+          if (event.type === 'changed') seen.push((await store.get(event.key))?.publishAcl[0]?.pattern)
+        })
+        await store.put(key('c'), recordOf('new'))
+        expect(seen.length).toBeGreaterThan(0)
+        expect(new Set(seen)).toEqual(new Set(['new']))
+      })
+
+      it.each([
+        [
+          'throws',
+          () => {
+            throw new Error('broken listener')
+          },
+        ],
+        ['rejects', () => Promise.reject(new Error('broken listener'))],
+      ])('goes on when a listener %s, and says so to all', async (_, fail) => {
+        store.watch(event => (event.type === 'changed' ? (fail() as Promise<void>) : undefined))
+        await watchLive()
+        await store.put(key('c'), recordOf('a'))
+        expect(ofType('changed').length).toBeGreaterThan(0)
+        await eventually(() => ofType('error').length > 0, 'the failure is reported')
+        expect(ofType('error')[0]).toMatchObject({ place: 'store listener', error: { message: 'broken listener' } })
+      })
+
+      it('tells every listener, the same function twice if it watches twice', async () => {
+        const heard: StoreEvent[] = []
+        const listener = (event: StoreEvent): void => void heard.push(event)
+        const stops = [store.watch(listener), store.watch(listener)]
+        await watchLive()
+        await eventually(() => heard.filter(event => event.type === 'link').length >= 2, 'both are live')
+        heard.length = 0
+        await store.put(key('c'), recordOf('a'))
+        expect(heard.filter(event => event.type === 'changed').length).toBeGreaterThanOrEqual(2)
+        stops[0]!()
+        stops[1]!()
+      })
+
+      it('tells nothing more once the watch was ended, which may be done twice', async () => {
+        const stop = await watchLive()
+        stop()
+        stop()
+        const before = events.length
+        await store.put(key('c'), recordOf('a'))
+        expect(events.slice(before)).toEqual([])
+      })
+
+      it('is live again for one who watches after all others have stopped', async () => {
+        const stop = await watchLive()
+        stop()
+        events.length = 0
+        await watchLive()
+        await store.put(key('c'), recordOf('a'))
+        expect(ofType('changed')[0]?.key).toEqual(key('c'))
+      })
+
+      it('refuses a listener that is no function', () => {
+        const message = '"listener" argument must be a function'
+        expect(() => store.watch('x' as never)).toThrow(new TypeError(message))
+      })
+    })
+
+    describe('closed', () => {
+      it('refuses every call with StoreUnavailable', async () => {
+        await store.put(key('c'), recordOf('a'))
+        await store.close()
+        const calls: (() => Promise<unknown>)[] = [
+          () => store.get(key('c')),
+          async () => store.getStored?.(key('c')) ?? Promise.reject(new StoreUnavailable('store is closed')),
+          () => store.put(key('c'), recordOf('b')),
+          () => store.delete(key('c')),
+          listed,
+          async () => store.watch(() => {}),
+        ]
+        for (const call of calls) {
+          const error = await call().then(
+            () => undefined,
+            (reason: unknown) => reason,
+          )
+          expect(error).toBeInstanceOf(StoreUnavailable)
+          expect(error).toMatchObject({ code: 'ERR_STORE_UNAVAILABLE', message: 'store is closed' })
+        }
+      })
+
+      it('tells its listeners once that nothing is heard any more', async () => {
+        await watchLive()
+        await store.close()
+        expect(ofType('link').filter(event => event.state === 'blind')).toHaveLength(1)
+        const before = events.length
+        await store.close()
+        expect(events.length).toBe(before)
+      })
+
+      it('answers what is under way, and does not hang', async () => {
+        const calls = [store.get(key('c')), store.put(key('c'), recordOf('a')), store.delete(key('d'))]
+        const outcomes = Promise.allSettled(calls)
+        await store.close()
+        for (const outcome of await outcomes) {
+          if (outcome.status === 'fulfilled') continue
+          expect(outcome.reason).toBeInstanceOf(WardenError)
+          expect([StoreUnavailable, OutcomeUnknown]).toContain(outcome.reason.constructor)
+        }
+      })
+
+      it('closes at the end of an `await using` scope', async () => {
+        const scoped = await subject.create()
+        await scoped[Symbol.asyncDispose]()
+        await expect(scoped.get(key('c'))).rejects.toThrow(StoreUnavailable)
+      })
+    })
+  })
+}
