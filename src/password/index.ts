@@ -1,0 +1,15 @@
+export {
+  type BcryptHash,
+  type BcryptPrefix,
+  decodePassword,
+  type HashingOptions,
+  type HashPasswordOptions,
+  hashPassword,
+  parseBcryptHash,
+  type VerifyPasswordOptions,
+  verifyPassword,
+} from './bcrypt.js'
+export { type BcryptHasherOptions, createBcryptHasher } from './hasher.js'
+export { createRefusalClock, type RefusalClock, type RefusalClockOptions } from './refusal.js'
+export type { HasherStats, PasswordHasher } from './types.js'
+export { createVerifiedPasswords, type VerifiedPasswords, type VerifiedPasswordsOptions } from './verified.js'

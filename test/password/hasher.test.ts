@@ -1,0 +1,196 @@
+import { getEventListeners } from 'node:events'
+import { createBcryptHasher, hashPassword, type PasswordHasher } from 'mqtt-warden'
+import { afterEach, describe, expect, it } from 'vitest'
+
+const timeoutMs = 15_000
+const passhash = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
+const password = '38b3eff8baf56627478ec76a704e9b52'
+/** Costs so much that it is still under way when the next line runs. */
+const slow = passhash.replace('$10$', '$12$')
+
+const opened: PasswordHasher[] = []
+function open(options: Parameters<typeof createBcryptHasher>[0]): PasswordHasher {
+  const hasher = createBcryptHasher(options)
+  opened.push(hasher)
+  return hasher
+}
+afterEach(() => Promise.all(opened.splice(0).map(hasher => hasher.close())))
+
+describe('createBcryptHasher', () => {
+  it('judges passwords', async () => {
+    const hasher = open({})
+    expect(await hasher.verify(password, passhash, { timeoutMs })).toBe(true)
+    expect(await hasher.verify('wrong', passhash, { timeoutMs })).toBe(false)
+    expect(await hasher.verify(`${password}\0`, passhash, { timeoutMs })).toBe(false)
+    expect(hasher.stats()).toEqual({ running: 0, queued: 0 })
+  })
+
+  it('finds no fault with a bcrypt hash of any variant by default', () => {
+    const hasher = open({})
+    for (const prefix of ['$2a$', '$2b$', '$2y$']) {
+      expect(hasher.passhashProblem(prefix + passhash.slice(4))).toBeUndefined()
+    }
+  })
+
+  it.each([
+    [{}, 'secret', 'must be a bcrypt hash of 60 characters'],
+    [{}, passhash.replace('$10$', '$15$'), 'has cost 15, more than the highest accepted, 14'],
+    [{ maxCost: 9 }, passhash, 'has cost 10, more than the highest accepted, 9'],
+    [{ acceptedPrefixes: ['$2a$'] }, passhash.replace('$2a$', '$2b$'), 'begins with "$2b$", accepted is $2a$'],
+  ] as const)('with the options %j, finds fault with %s and matches nothing with it', async (options, bad, problem) => {
+    const hasher = open(options)
+    expect(hasher.passhashProblem(bad)).toBe(problem)
+    expect(await hasher.verify(password, bad, { timeoutMs })).toBe(false)
+  })
+
+  it.each([
+    [{ threads: 0 }, '"threads" option must be an integer from 1 to 64'],
+    [{ queue: -1 }, '"queue" option must be an integer from 0 to 1000000'],
+    [{ queue: Number.POSITIVE_INFINITY }, '"queue" option must be an integer from 0 to 1000000'],
+    [{ maxCost: 32 }, '"maxCost" option must be an integer from 4 to 31'],
+    [
+      { acceptedPrefixes: [] },
+      '"acceptedPrefixes" option must list at least one of "$2a$", "$2b$" and "$2y$", and no other',
+    ],
+    [
+      { acceptedPrefixes: ['$2x$' as '$2a$'] },
+      '"acceptedPrefixes" option must list at least one of "$2a$", "$2b$" and "$2y$", and no other',
+    ],
+  ])('throws a TypeError for the options %j', (options, message) => {
+    expect(() => createBcryptHasher(options)).toThrow(new TypeError(message))
+  })
+
+  it('refuses at once what finds the queue full, and serves what does not', async () => {
+    const hasher = open({ threads: 1, queue: 2 })
+    const accepted = [1, 2, 3].map(() => hasher.verify(password, passhash, { timeoutMs }))
+    expect(hasher.stats()).toEqual({ running: 1, queued: 2 })
+    let finished = 0
+    for (const verdict of accepted) void verdict.then(() => finished++)
+
+    await expect(hasher.verify(password, passhash, { timeoutMs })).rejects.toMatchObject({
+      name: 'HashBusy',
+      code: 'ERR_HASH_BUSY',
+      message: '2 hashes are waiting already',
+    })
+    expect(finished).toBe(0)
+    expect(await Promise.all(accepted)).toEqual([true, true, true])
+    expect(await hasher.verify(password, passhash, { timeoutMs })).toBe(true)
+  })
+
+  it('keeps the bound of the queue for calls that can be aborted', async () => {
+    const hasher = open({ threads: 1, queue: 0 })
+    const { signal } = new AbortController()
+    const verdict = hasher.verify(password, passhash, { timeoutMs, signal })
+    await expect(hasher.verify(password, passhash, { timeoutMs, signal })).rejects.toMatchObject({
+      code: 'ERR_HASH_BUSY',
+    })
+    expect(await verdict).toBe(true)
+  })
+
+  it('gives up at the deadline, waiting included, and frees the place in the queue', async () => {
+    const hasher = open({ threads: 1, queue: 1 })
+    const first = hasher.verify(password, slow, { timeoutMs })
+    await expect(hasher.verify(password, passhash, { timeoutMs: 10 })).rejects.toMatchObject({
+      name: 'HashTimeout',
+      code: 'ERR_HASH_TIMEOUT',
+      message: 'hash was not finished within 10 ms',
+    })
+    expect(hasher.stats()).toEqual({ running: 1, queued: 0 })
+    const last = hasher.verify(password, passhash, { timeoutMs })
+    expect(await Promise.all([first, last])).toEqual([false, true])
+  })
+
+  it('gives up a hash under way at its deadline, yet lets its thread finish', async () => {
+    const hasher = open({ threads: 1 })
+    await expect(hasher.verify(password, slow, { timeoutMs: 10 })).rejects.toMatchObject({ code: 'ERR_HASH_TIMEOUT' })
+    expect(hasher.stats()).toEqual({ running: 1, queued: 0 })
+    expect(await hasher.verify(password, passhash, { timeoutMs })).toBe(true)
+  })
+
+  it.each([0, -1, Number.NaN])('takes a deadline of %d ms for over', async over => {
+    const hasher = open({})
+    await expect(hasher.verify(password, passhash, { timeoutMs: over })).rejects.toMatchObject({
+      code: 'ERR_HASH_TIMEOUT',
+    })
+    expect(hasher.stats()).toEqual({ running: 0, queued: 0 })
+  })
+
+  it('takes a deadline longer than a timer can be', async () => {
+    expect(await open({}).verify(password, passhash, { timeoutMs: Number.POSITIVE_INFINITY })).toBe(true)
+  })
+
+  it("drops what was aborted while waiting, with the signal's reason", async () => {
+    const hasher = open({ threads: 1 })
+    const client = new AbortController()
+    const reason = new Error('client left')
+    const first = hasher.verify(password, passhash, { timeoutMs })
+    const second = hasher.verify(password, passhash, { timeoutMs, signal: client.signal })
+    client.abort(reason)
+    expect(hasher.stats()).toEqual({ running: 1, queued: 0 })
+    await expect(second).rejects.toBe(reason)
+    expect(await first).toBe(true)
+  })
+
+  it('answers an abort at once when the hash is under way, without harm to others', async () => {
+    const hasher = open({ threads: 1 })
+    const client = new AbortController()
+    const first = hasher.verify(password, slow, { timeoutMs, signal: client.signal })
+    const second = hasher.verify(password, passhash, { timeoutMs })
+    client.abort()
+    await expect(first).rejects.toMatchObject({ name: 'AbortError' })
+    expect(await second).toBe(true)
+  })
+
+  it('rejects what is aborted already', async () => {
+    const reason = new Error('client left')
+    const hasher = open({})
+    const signal = AbortSignal.abort(reason)
+    await expect(hasher.verify(password, passhash, { timeoutMs, signal })).rejects.toBe(reason)
+    expect(hasher.stats()).toEqual({ running: 0, queued: 0 })
+  })
+
+  it("leaves no listener on the caller's signal, however the call ends", async () => {
+    const hasher = open({ threads: 1, queue: 1 })
+    const { signal } = new AbortController()
+    const calls = [
+      hasher.verify(password, passhash, { timeoutMs, signal }),
+      hasher.verify(password, passhash, { timeoutMs: 1, signal }),
+      hasher.verify(password, passhash, { timeoutMs, signal }),
+    ]
+    expect((await Promise.allSettled(calls)).map(call => call.status)).toEqual(['fulfilled', 'rejected', 'rejected'])
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+
+  it('fails what is under way and what waits when it is closed, and everything after', async () => {
+    const hasher = open({ threads: 1 })
+    const calls = [1, 2].map(() => hasher.verify(password, slow, { timeoutMs }))
+    const closed = hasher.close()
+    for (const call of calls) {
+      await expect(call).rejects.toMatchObject({ code: 'ERR_HASH_FAILED', message: 'hasher was closed' })
+    }
+    await closed
+    await hasher.close()
+    await expect(hasher.verify(password, passhash, { timeoutMs })).rejects.toMatchObject({
+      name: 'HashFailed',
+      message: 'hasher is closed',
+    })
+    expect(hasher.stats()).toEqual({ running: 0, queued: 0 })
+  })
+
+  it('leaves the event loop free while it hashes', async () => {
+    const hasher = open({})
+    const cheap = await hashPassword(password, { cost: 8 })
+    let turns = 0
+    let hashing = true
+    const spin = (): void => {
+      turns++
+      if (hashing) setImmediate(spin)
+    }
+    setImmediate(spin)
+    const verdicts = await Promise.all(Array.from({ length: 20 }, () => hasher.verify(password, cheap, { timeoutMs })))
+    hashing = false
+    expect(verdicts).toEqual(Array(20).fill(true))
+    // A hash on this thread would let the loop turn once or twice.
+    expect(turns).toBeGreaterThan(200)
+  })
+})

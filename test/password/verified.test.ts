@@ -1,0 +1,114 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createVerifiedPasswords } from '../../src/password/verified.js'
+
+const key = '["","1528361231","101"]'
+const passhash = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
+
+describe('createVerifiedPasswords', () => {
+  it('knows what was added, and nothing that differs in any part', () => {
+    const verified = createVerifiedPasswords()
+    expect(verified.has(key, passhash, 'secret')).toBe(false)
+    verified.add(key, passhash, 'secret')
+    expect(verified.has(key, passhash, 'secret')).toBe(true)
+    expect(verified.has(key, passhash, 'Secret')).toBe(false)
+    expect(verified.has(key, passhash.replace('2a', '2b'), 'secret')).toBe(false)
+    expect(verified.has('["","*","101"]', passhash, 'secret')).toBe(false)
+    expect(verified.size).toBe(1)
+  })
+
+  it('shares nothing with another one', () => {
+    createVerifiedPasswords().add(key, passhash, 'secret')
+    expect(createVerifiedPasswords().has(key, passhash, 'secret')).toBe(false)
+  })
+
+  it('never takes one list of texts for another, ill-formed text included', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', '1', ':', '\0', '\ud800', '\ufffd', '😀'), maxLength: 4 })
+    const texts = fc.tuple(text, text, text)
+    fc.assert(
+      fc.property(texts, texts, (added, asked) => {
+        const verified = createVerifiedPasswords({ max: 10 })
+        verified.add(...added)
+        expect(verified.has(...asked)).toBe(JSON.stringify(added) === JSON.stringify(asked))
+      }),
+      {
+        numRuns: 500,
+        examples: [
+          [
+            ['a', '', '\ud800'],
+            ['a', '', '\ufffd'],
+          ],
+          [
+            ['a', 'a', ''],
+            ['aa', '', ''],
+          ],
+        ],
+      },
+    )
+  })
+
+  it('forgets after the time to live, counted from the proof and not from the last use', () => {
+    let at = 0
+    const verified = createVerifiedPasswords({ ttlMs: 1_000, now: () => at })
+    verified.add(key, passhash, 'secret')
+    at = 1_000
+    expect(verified.has(key, passhash, 'secret')).toBe(true)
+    at = 1_001
+    expect(verified.has(key, passhash, 'secret')).toBe(false)
+    expect(verified.size).toBe(0)
+    verified.add(key, passhash, 'secret')
+    expect(verified.has(key, passhash, 'secret')).toBe(true)
+  })
+
+  it('counts anew when a password is proven again', () => {
+    let at = 0
+    const verified = createVerifiedPasswords({ ttlMs: 1_000, now: () => at })
+    verified.add(key, passhash, 'secret')
+    at = 900
+    verified.add(key, passhash, 'secret')
+    at = 1_900
+    expect(verified.has(key, passhash, 'secret')).toBe(true)
+  })
+
+  it('keeps no more than max, and drops what was unused for longest', () => {
+    const verified = createVerifiedPasswords({ max: 2 })
+    verified.add(key, passhash, 'one')
+    verified.add(key, passhash, 'two')
+    verified.has(key, passhash, 'one')
+    verified.add(key, passhash, 'three')
+    expect(verified.size).toBe(2)
+    expect(['one', 'two', 'three'].map(password => verified.has(key, passhash, password))).toEqual([true, false, true])
+  })
+
+  it('forgets everything when it is cleared', () => {
+    const verified = createVerifiedPasswords()
+    verified.add(key, passhash, 'secret')
+    verified.clear()
+    expect(verified.has(key, passhash, 'secret')).toBe(false)
+    expect(verified.size).toBe(0)
+  })
+
+  it.each([{ max: 0 }, { ttlMs: 0 }])('remembers nothing with %j', options => {
+    const verified = createVerifiedPasswords(options)
+    verified.add(key, passhash, 'secret')
+    expect(verified.has(key, passhash, 'secret')).toBe(false)
+    expect(verified.size).toBe(0)
+  })
+
+  it.each([
+    [{ max: -1 }, '"max" option must be an integer from 0 to 10000000'],
+    [{ max: Number.POSITIVE_INFINITY }, '"max" option must be an integer from 0 to 10000000'],
+    [{ ttlMs: 604_800_001 }, '"ttlMs" option must be an integer from 0 to 604800000'],
+  ])('throws a TypeError for the options %j', (options, message) => {
+    expect(() => createVerifiedPasswords(options)).toThrow(new TypeError(message))
+  })
+
+  it('keeps neither the password nor a digest that anyone could compute, as a dump of the memory shows', async () => {
+    const script = fileURLToPath(new URL('./heap-dump.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script])
+    expect(JSON.parse(stdout)).toEqual({ remembered: true, control: true, found: [] })
+  })
+})
