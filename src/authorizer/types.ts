@@ -223,4 +223,3 @@ export interface Authorizer {
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
-

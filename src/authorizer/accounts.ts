@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto'
+import { type CompiledAcl, compileAcl } from '../acl/compile.js'
+import type { Acl } from '../acl/types.js'
+import { RecordInvalid, TopicInvalid } from '../errors.js'
+import type { AclRecord, RecordKey } from '../record/types.js'
+import { compileOptions, type Settings } from './options.js'
+
+/** One record made ready for deciding. */
+export interface Account {
+  readonly key: RecordKey
+  readonly passhash: string
+  readonly compiled: CompiledAcl
+  /** Moment of the monotonic clock at which the record ends; `Infinity` for never. */
+  readonly endsAt: number
+}
+
+/**
+ * Compiles the rules of records, once per distinct ACL: accounts with the same rules share one object, which lives as
+ * long as one of them does.
+ */
+export class AccountMaker {
+  readonly #settings: Settings
+  readonly #shared: Map<string, WeakRef<CompiledAcl>> = new Map()
+  readonly #gone: FinalizationRegistry<string> = new FinalizationRegistry(digest => {
+    if (this.#shared.get(digest)?.deref() === undefined) this.#shared.delete(digest)
+  })
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+  }
+
+  /**
+   * @param expiresAtMs Unix milliseconds at which the store drops the record.
+   * @throws RecordInvalid when the record cannot be used, also for what a foreign store returns.
+   */
+  make(key: RecordKey, record: AclRecord, expiresAtMs: number = Number.POSITIVE_INFINITY): Account {
+    if (typeof record !== 'object' || record === null) throw new RecordInvalid('', 'must be an object')
+    if (typeof record.passhash !== 'string') throw new RecordInvalid('passhash', 'must be a string')
+    const { expiresAt = Number.POSITIVE_INFINITY } = record
+    if (typeof expiresAt !== 'number' || Number.isNaN(expiresAt)) {
+      throw new RecordInvalid('expiresAt', 'must be an integer of Unix seconds')
+    }
+    const leftMs = Math.min(expiresAt * 1_000, expiresAtMs) - Date.now()
+    return { key, passhash: record.passhash, compiled: this.#compile(record), endsAt: this.#settings.now() + leftMs }
+  }
+
+  #compile({ publishAcl, subscribeAcl }: AclRecord): CompiledAcl {
+    const digest = createHash('sha256')
+      .update(JSON.stringify([publishAcl, subscribeAcl]))
+      .digest('base64')
+    const shared = this.#shared.get(digest)?.deref()
+    if (shared !== undefined) return shared
+    const compiled = compileOrRefuse({ publishAcl, subscribeAcl }, this.#settings)
+    this.#shared.set(digest, new WeakRef(compiled))
+    this.#gone.register(compiled, digest)
+    return compiled
+  }
+}
+
+function compileOrRefuse(acl: Acl, settings: Settings): CompiledAcl {
+  try {
+    return compileAcl(acl, compileOptions(settings))
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof TopicInvalid)) throw error
+    const [path, ...problem] = error.message.split(': ')
+    throw new RecordInvalid(path!, problem.join(': '), { cause: error })
+  }
+}

@@ -1,0 +1,189 @@
+import type { CompileOptions } from '../acl/compile.js'
+import type { Acl, Semantics } from '../acl/types.js'
+import { integerOption } from '../password/options.js'
+import type { PasswordHasher } from '../password/types.js'
+import type { RecordStore } from '../store/types.js'
+
+/** Options of `createAuthorizer`. All times are in milliseconds and integers. */
+export interface AuthorizerOptions {
+  /** Where the records are. Stays the caller's: `authorizer.close()` leaves it open. */
+  readonly store: RecordStore
+  /** Follows the store; naming another is a TypeError, since the store has parsed the records by its own. */
+  readonly semantics?: Semantics
+  /**
+   * Longest use of a record after the read that produced it was sent, whatever is heard in between: the bound for changes
+   * that no store can report (Redis `SWAPDB`). Live sessions are re-read from half of it on. 1,000 to 86,400,000.
+   *
+   * @default 900_000
+   */
+  readonly maxAgeMs?: number
+  /**
+   * How long a record counts as fresh after the last moment up to which all changes are known to have been heard. Begun
+   * at half of it, records of live sessions are read again. 100 to 3,600,000; should exceed the store's heartbeat.
+   *
+   * @default 15_000
+   */
+  readonly staleWindowMs?: number
+  /**
+   * How long live sessions go on deciding from what they know when the store cannot be read, counted as
+   * `staleWindowMs` is. Afterwards everything is refused with `store_unavailable`. 0 to 86,400,000; with `0` the stale
+   * window (and one read time-out) is all there is.
+   *
+   * @default 60_000
+   */
+  readonly outageGraceMs?: number
+  /**
+   * Longest wait for one answer of the store; also how long a session may go on after its record was named by a change
+   * and could not be read again. 10 to 60,000.
+   *
+   * @default 2_000
+   */
+  readonly readTimeoutMs?: number
+  /**
+   * Longest time from a CONNECT to its answer; then it is refused with `deadline`. 100 to 300,000.
+   *
+   * @default 10_000
+   */
+  readonly connectTimeoutMs?: number
+  /**
+   * Most records held; the least recently used one is dropped and read again when needed. Sessions keep theirs apart.
+   * 1 to 10,000,000.
+   *
+   * @default 10_000
+   */
+  readonly maxRecords?: number
+  /**
+   * Most keys remembered as having no record; kept apart, so that invented names evict nobody. 1 to 10,000,000.
+   *
+   * @default 10_000
+   */
+  readonly maxAbsent?: number
+  /**
+   * Most logins waiting for a hashing thread; beyond it they are refused with `busy` at once. 0 to 100,000.
+   *
+   * @default 1_000
+   */
+  readonly hashQueue?: number
+  /**
+   * Highest bcrypt cost a record may have; a higher one makes the record invalid, or it would be a way to stop the
+   * broker. 4 to 31.
+   *
+   * @default 14
+   */
+  readonly maxCost?: number
+  /**
+   * How long a proven password spares the next hash, as long as the passhash is the same. 0 to 604,800,000; `0` hashes at
+   * every login.
+   *
+   * @default 3_600_000
+   */
+  readonly verifiedTtlMs?: number
+  /**
+   * Most proven passwords remembered. 0 to 10,000,000.
+   *
+   * @default 100_000
+   */
+  readonly maxVerified?: number
+  /**
+   * Longest that a refusal is held back so that unknown users and wrong passwords are alike in time. 0 to 60,000.
+   *
+   * @default 1_000
+   */
+  readonly refusalCapMs?: number
+  /** Most levels of a topic. 1 to 1,024. @default 128, or 10 with a store of `vernemq` semantics */
+  readonly maxLevels?: number
+  /** What a rule with a payload limit does when a caller tells no size. @default 'refuse' */
+  readonly unknownPayloadSize?: 'refuse' | 'allow'
+  /**
+   * Whether a client without a record of its own is looked up under the client id `*` (VerneMQ ≥ 2.0 does).
+   *
+   * @default true
+   */
+  readonly wildcardClientId?: boolean
+  /** What clients without a user name may do. Left out, they are refused. */
+  readonly anonymous?: Acl
+  /** Judges passwords instead of the built-in bcrypt; `hashQueue` and `maxCost` are then its own affair. Closed with the authorizer. */
+  readonly hasher?: PasswordHasher
+  /** Source of time: `now()` in milliseconds, never going back. For tests. @default performance */
+  readonly clock?: { now(): number }
+}
+
+/** Every default and range; the README prints this table. */
+export const AUTHORIZER_DEFAULTS = {
+  maxAgeMs: { fallback: 900_000, min: 1_000, max: 86_400_000 },
+  staleWindowMs: { fallback: 15_000, min: 100, max: 3_600_000 },
+  outageGraceMs: { fallback: 60_000, min: 0, max: 86_400_000 },
+  readTimeoutMs: { fallback: 2_000, min: 10, max: 60_000 },
+  connectTimeoutMs: { fallback: 10_000, min: 100, max: 300_000 },
+  maxRecords: { fallback: 10_000, min: 1, max: 10_000_000 },
+  maxAbsent: { fallback: 10_000, min: 1, max: 10_000_000 },
+  hashQueue: { fallback: 1_000, min: 0, max: 100_000 },
+  maxCost: { fallback: 14, min: 4, max: 31 },
+  verifiedTtlMs: { fallback: 3_600_000, min: 0, max: 604_800_000 },
+  maxVerified: { fallback: 100_000, min: 0, max: 10_000_000 },
+  refusalCapMs: { fallback: 1_000, min: 0, max: 60_000 },
+} as const
+
+/** Options with every default filled in. */
+export interface Settings extends Readonly<Record<keyof typeof AUTHORIZER_DEFAULTS, number>> {
+  readonly store: RecordStore
+  readonly semantics: Semantics
+  readonly maxLevels: number | undefined
+  readonly unknownPayloadSize: 'refuse' | 'allow'
+  readonly wildcardClientId: boolean
+  readonly anonymous: Acl | undefined
+  readonly hasher: PasswordHasher | undefined
+  readonly now: () => number
+}
+
+const NAMES: ReadonlySet<string> = new Set([
+  ...Object.keys(AUTHORIZER_DEFAULTS),
+  ...['store', 'semantics', 'maxLevels', 'unknownPayloadSize', 'wildcardClientId', 'anonymous', 'hasher', 'clock'],
+])
+
+/**
+ * Checks options and fills in defaults.
+ *
+ * @throws TypeError that names the option.
+ */
+export function resolveOptions(options: AuthorizerOptions): Settings {
+  if (typeof options !== 'object' || options === null) throw new TypeError('"options" must be an object with a "store"')
+  for (const name of Object.keys(options)) {
+    if (!NAMES.has(name)) throw new TypeError(`"${name}" is not an option of createAuthorizer`)
+  }
+  const { store, clock = performance } = options
+  if (typeof store?.get !== 'function' || typeof store.watch !== 'function') {
+    throw new TypeError('"store" option must be a record store')
+  }
+  if (options.semantics !== undefined && options.semantics !== store.semantics) {
+    throw new TypeError(
+      `"semantics" option must be left out or ${JSON.stringify(store.semantics)}, as the store has it`,
+    )
+  }
+  if (typeof clock?.now !== 'function') throw new TypeError('"clock" option must have a function now()')
+  const numbers = Object.fromEntries(
+    Object.entries(AUTHORIZER_DEFAULTS).map(([name, range]) => [name, integerOption(options, name, range)]),
+  ) as Record<keyof typeof AUTHORIZER_DEFAULTS, number>
+  return {
+    ...numbers,
+    store,
+    semantics: store.semantics,
+    maxLevels: options.maxLevels,
+    unknownPayloadSize: options.unknownPayloadSize ?? 'refuse',
+    wildcardClientId: booleanOption(options.wildcardClientId, 'wildcardClientId', true),
+    anonymous: options.anonymous,
+    hasher: options.hasher,
+    now: () => clock.now(),
+  }
+}
+
+/** How the rules of records, and of anonymous clients, are compiled. */
+export function compileOptions({ semantics, unknownPayloadSize, maxLevels }: Settings): CompileOptions {
+  return { semantics, unknownPayloadSize, ...(maxLevels !== undefined && { maxLevels }) }
+}
+
+function booleanOption(value: unknown, name: string, fallback: boolean): boolean {
+  if (value === undefined) return fallback
+  if (typeof value !== 'boolean') throw new TypeError(`"${name}" option must be true or false`)
+  return value
+}

@@ -1,0 +1,70 @@
+import type { DenyReason, Principal } from '../acl/types.js'
+import { decodePassword } from '../password/bcrypt.js'
+import type { ConnectRequest } from './types.js'
+
+/** A CONNECT whose parts can be used. */
+export interface CheckedRequest {
+  readonly ok: true
+  readonly principal: Principal
+  /** `undefined` for an anonymous client, which has no password either. */
+  readonly password: string | undefined
+}
+
+/** A CONNECT that is refused before anything is looked up. */
+export interface RefusedRequest {
+  readonly ok: false
+  readonly principal: Principal
+  readonly reason: DenyReason
+  readonly detail: string
+}
+
+/** Longest client id and username: MQTT writes their length in two bytes. */
+const MAX_TEXT_BYTES = 65_535
+
+/** Tells what makes a client id, username or mountpoint unusable as part of a record key. */
+export function identityProblem({ mountpoint, clientId, username }: Principal): string | undefined {
+  if (clientId === '') return 'client id is empty'
+  // The name of the record for every client id: who bore it would be judged by a record that is nobody's own.
+  if (clientId === '*') return 'client id is *'
+  const parts = { mountpoint, 'client id': clientId, username }
+  for (const [name, value] of Object.entries(parts)) {
+    if (typeof value !== 'string') return `${name} is no text`
+    if (value.length > MAX_TEXT_BYTES) return `${name} is too long`
+    if (value.includes('\0')) return `${name} holds U+0000`
+    if (!value.isWellFormed()) return `${name} holds an unpaired surrogate`
+  }
+  return undefined
+}
+
+/**
+ * Checks the parts of a CONNECT.
+ *
+ * @param isVernemq Whether passwords are cut at U+0000, as the C library does that VerneMQ uses.
+ */
+export function checkRequest(request: ConnectRequest, isVernemq: boolean): CheckedRequest | RefusedRequest {
+  const { mountpoint = '', clientId, username = '', password } = request
+  const principal: Principal = { mountpoint, clientId, username }
+  const refuse = (reason: DenyReason, detail: string): RefusedRequest => ({ ok: false, principal, reason, detail })
+  const problem = identityProblem(principal)
+  if (problem !== undefined) return refuse('client_id_refused', problem)
+  if (request.username === undefined) {
+    return password === undefined
+      ? { ok: true, principal, password: undefined }
+      : refuse('bad_credentials', 'password without user name')
+  }
+  if (password === undefined) return refuse('bad_credentials', 'no password')
+  if (typeof password !== 'string' && !(password instanceof Uint8Array)) {
+    return refuse('bad_credentials', 'password is neither text nor bytes')
+  }
+  const text = decodePassword(isVernemq ? upToNull(password) : password)
+  return text === undefined
+    ? refuse('bad_credentials', 'password is not UTF-8, or holds U+0000')
+    : { ok: true, principal, password: text }
+}
+
+/** What of a password the C library reads. */
+function upToNull(password: string | Uint8Array): string | Uint8Array {
+  const end = typeof password === 'string' ? password.indexOf('\0') : password.indexOf(0)
+  if (end === -1) return password
+  return typeof password === 'string' ? password.slice(0, end) : password.subarray(0, end)
+}
