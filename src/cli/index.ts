@@ -1,1 +1,37 @@
-export {}
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander'
+import { WardenError } from '../errors.js'
+import { addCheckCommand } from './check.js'
+import { CliFault, EXIT, warnLine } from './io.js'
+import { addPasswordCommands } from './password.js'
+
+const program = new Command('mqtt-warden')
+  .description(
+    'Works with the records that decide what MQTT clients may do: hashes passwords, and tells what a\n' +
+      'record allows and why.',
+  )
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true })
+  .showHelpAfterError('(--help tells more)')
+
+addPasswordCommands(program)
+addCheckCommand(program)
+for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}
+
+function exitCodeOf(error: unknown): number {
+  // Commander has printed its own message already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.fault
+  if (error instanceof CliFault) {
+    warnLine(error.message)
+    return error.exitCode
+  }
+  if (error instanceof WardenError) warnLine(`${error.message} (${error.code})`)
+  else warnLine(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  return EXIT.fault
+}

@@ -1,0 +1,155 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { compileAcl } from '../acl/compile.js'
+import { reasons } from '../acl/reasons.js'
+import type { AclRule, Decision, Principal, Qos, Semantics } from '../acl/types.js'
+import { describeNearest } from '../authorizer/describe.js'
+import { quote } from '../errors.js'
+import { encodeRecordKey } from '../record/key.js'
+import { parseRecord } from '../record/parse.js'
+import type { AclRecord } from '../record/types.js'
+import { createRedisStore } from '../redis/index.js'
+import { EXIT, printLine, readInput } from './io.js'
+
+interface CheckOptions {
+  readonly redis?: string
+  readonly keyPrefix?: string
+  readonly publish: readonly string[]
+  readonly subscribe: readonly string[]
+  readonly receive: readonly string[]
+  readonly clientId: string
+  readonly username: string
+  readonly mountpoint: string
+  readonly qos: Qos
+  readonly retain: boolean
+  readonly payloadSize?: number
+  readonly semantics: Semantics
+  readonly json: boolean
+}
+
+interface Found {
+  readonly record: AclRecord
+  /** Text of the key it was found under; `undefined` for a file. */
+  readonly key: string | undefined
+}
+
+type Verdict = { action: string; subject: string } & Decision
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value]
+
+/** Adds `check`. */
+export function addCheckCommand(program: Command): void {
+  program
+    .command('check')
+    .summary('tell what a record allows, and why')
+    .description(
+      'Tells what a record allows: each request with its decision and the rule behind it, or the nearest\n' +
+        'rule and what it missed. Without a request it says whether the record itself can be used.',
+    )
+    .argument('[record]', 'file with the JSON of a record, or - for standard input', '-')
+    .option('--redis <url>', 'read the record from this Redis instead, under the client id and the username')
+    .option('--key-prefix <text>', 'what stands before the keys in that Redis')
+    .option('-p, --publish <topic>', 'may the client publish to this topic name? (repeatable)', collect, [])
+    .option('-s, --subscribe <filter>', 'may the client subscribe to this topic filter? (repeatable)', collect, [])
+    .option('-r, --receive <topic>', 'may a message of this topic name be delivered? (repeatable)', collect, [])
+    .option('-c, --client-id <id>', 'client id, for %c and for --redis', '')
+    .option('-u, --username <name>', 'username, for %u and for --redis', '')
+    .option('-m, --mountpoint <name>', 'mountpoint, for %m and for --redis', '')
+    .addOption(new Option('-q, --qos <n>', 'QoS of the requests').argParser(integer(0, 2)).default(0))
+    .option('--retain', 'publish with the retain flag', false)
+    .option('--payload-size <bytes>', 'size of the published payload', integer(0, 268_435_456))
+    .addOption(
+      new Option('--semantics <mode>', 'read rules by the letter of MQTT, or as VerneMQ does')
+        .choices(['strict', 'vernemq'])
+        .default('strict'),
+    )
+    .option('--json', 'print one JSON object', false)
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 all allowed, 1 something refused, 2 usage or fault
+
+Examples:
+  $ mqtt-warden check device.json --subscribe 'plant/#' --client-id p7
+  $ mqtt-warden check --redis redis://127.0.0.1 -c 1528361231 -u 101 --publish say --qos 1`,
+    )
+    .action(check)
+}
+
+async function check(path: string, options: CheckOptions): Promise<void> {
+  const found = options.redis === undefined ? await fromFile(path, options) : await fromRedis(options.redis, options)
+  if (found === undefined) {
+    if (options.json) printLine(JSON.stringify({ record: null, allow: false, reason: 'bad_credentials' }))
+    else printLine(`refused: no record for client id ${quote(options.clientId)}, username ${quote(options.username)}`)
+    process.exitCode = EXIT.refused
+    return
+  }
+  const verdicts = decide(found.record, options)
+  if (options.json) printLine(JSON.stringify({ key: found.key ?? null, results: verdicts }, undefined, 2))
+  else printReport(found, verdicts)
+  process.exitCode = verdicts.every(({ allow }) => allow) ? EXIT.allowed : EXIT.refused
+}
+
+async function fromFile(path: string, { semantics }: CheckOptions): Promise<Found> {
+  return { record: parseRecord(await readInput(path), { semantics }), key: undefined }
+}
+
+async function fromRedis(url: string, options: CheckOptions): Promise<Found | undefined> {
+  const { mountpoint, clientId, username, semantics, keyPrefix } = options
+  await using store = createRedisStore(url, { semantics, ...(keyPrefix !== undefined && { keyPrefix }) })
+  for (const id of new Set([clientId, '*'])) {
+    const key = { mountpoint, clientId: id, username }
+    const record = await store.get(key)
+    if (record !== undefined) return { record, key: encodeRecordKey(key) }
+  }
+  return undefined
+}
+
+function decide(record: AclRecord, options: CheckOptions): Verdict[] {
+  const { mountpoint, clientId, username, qos, retain, payloadSize, semantics } = options
+  const acl = compileAcl({ publishAcl: record.publishAcl, subscribeAcl: record.subscribeAcl }, { semantics })
+  const principal: Principal = { mountpoint, clientId, username }
+  const facts = { qos, retain, ...(payloadSize !== undefined && { payloadSize }) }
+  return [
+    ...options.publish.map(subject => ({
+      action: 'publish',
+      subject,
+      ...acl.authorizePublish(principal, subject, facts),
+    })),
+    ...options.subscribe.map(subject => ({
+      action: 'subscribe',
+      subject,
+      ...acl.authorizeSubscribe(principal, subject, { qos }),
+    })),
+    ...options.receive.map(subject => ({ action: 'receive', subject, ...acl.authorizeReceive(principal, subject) })),
+  ]
+}
+
+function printReport({ record, key }: Found, verdicts: readonly Verdict[]): void {
+  if (key !== undefined) printLine(`record ${key}`)
+  if (verdicts.length === 0) {
+    const counts = `${record.publishAcl.length} publish and ${record.subscribeAcl.length} subscribe rules`
+    printLine(`the record can be used: ${counts}`)
+  }
+  for (const verdict of verdicts) printLine(describeVerdict(verdict))
+}
+
+function describeVerdict(verdict: Verdict): string {
+  const request = `${verdict.action} ${quote(verdict.subject)}`
+  if (verdict.allow) {
+    const rules: readonly AclRule[] = verdict.rules ?? [verdict.rule]
+    return `allowed  ${request}: by ${rules.map(({ pattern }) => quote(pattern)).join(' with ')}`
+  }
+  const nearest =
+    verdict.nearest === undefined ? 'there are no rules' : describeNearest(verdict.nearest, verdict.missed)
+  return `refused  ${request}: ${verdict.reason}, ${reasons[verdict.reason].text}; ${nearest}`
+}
+
+function integer(min: number, max: number): (text: string) => number {
+  return text => {
+    const value = Number(text)
+    if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
+      throw new InvalidArgumentError(`must be an integer from ${min} to ${max}`)
+    }
+    return value
+  }
+}

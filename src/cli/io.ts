@@ -1,0 +1,59 @@
+import { readFile } from 'node:fs/promises'
+import { text as readText } from 'node:stream/consumers'
+import { isCancel, password as promptPassword } from '@clack/prompts'
+
+/** Ends a command with an exit code; the message goes to standard error. */
+export class CliFault extends Error {
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number = EXIT.fault) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+/** What the exit codes of every command mean. */
+export const EXIT = { allowed: 0, refused: 1, fault: 2 } as const
+
+/** Longest text read from a file or a pipe, in characters. */
+const MAX_INPUT = 2 * 1024 * 1024
+
+export function printLine(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+export function warnLine(line: string): void {
+  process.stderr.write(`mqtt-warden: ${line}\n`)
+}
+
+/** Reads a password: from a prompt that hides it where there is a terminal, otherwise all of standard input. */
+export async function readPassword({ confirm }: { confirm: boolean }): Promise<string> {
+  if (!process.stdin.isTTY) {
+    const piped = await readText(process.stdin)
+    // `echo` ends its line; a password that ends in a line break itself has to come with one more.
+    return piped.replace(/\r?\n$/, '')
+  }
+  const first = await ask('Password')
+  if (confirm && (await ask('The same again')) !== first) throw new CliFault('the passwords differ')
+  return first
+}
+
+async function ask(message: string): Promise<string> {
+  // On standard error, so that standard output holds nothing but the result.
+  const answer = await promptPassword({ message, output: process.stderr })
+  if (isCancel(answer)) throw new CliFault('cancelled')
+  return answer ?? ''
+}
+
+/** Reads a file, or standard input for `-`. */
+export async function readInput(path: string): Promise<string> {
+  if (path === '-' && process.stdin.isTTY) throw new CliFault('no record: name a file, pipe one in, or use --redis')
+  try {
+    const text = path === '-' ? await readText(process.stdin) : await readFile(path, 'utf8')
+    if (text.length > MAX_INPUT) throw new CliFault(`${path}: larger than ${MAX_INPUT} characters`)
+    return text
+  } catch (error) {
+    if (error instanceof CliFault) throw error
+    throw new CliFault(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
