@@ -1,0 +1,86 @@
+import { type Field, membersOf, readFields, tableOf, unknownMember, writeFields } from './fields.js'
+import { copyJson } from './json.js'
+import { integer } from './kinds.js'
+import type { Place } from './place.js'
+import { publishRules, subscribeRules } from './rules.js'
+import type { AclRecord, JsonValue } from './types.js'
+
+type OwnMembers = Omit<AclRecord, 'extra'>
+
+/** Unix seconds of the last moment that a `Date` can hold. */
+const LAST_SECOND = 8_640_000_000_000
+
+const PASSHASH: Field<string> = {
+  wire: 'passhash',
+  read(value, at) {
+    if (typeof value !== 'string') return at.fail('must be a string')
+    at.reading.take(value.length, at)
+    return value === '' ? at.fail('must not be empty') : value
+  },
+  lenient: (value, at) => (typeof value === 'string' ? value : at.fail('must be a string')),
+  absent: at => at.fail('is missing'),
+}
+
+// VerneMQ does not know this one. A moment that cannot be read must not become «never», in neither way of reading.
+const EXPIRES_AT: Field<number> = {
+  wire: 'expires_at',
+  read: integer(LAST_SECOND),
+  lenient: (value, at) => (value === null ? undefined : integer(LAST_SECOND)(value, at)),
+}
+
+const NO_RULES: readonly never[] = Object.freeze([])
+
+const RECORD = tableOf<OwnMembers>({
+  passhash: PASSHASH,
+  subscribeAcl: { wire: 'subscribe_acl', ...subscribeRules, absent: () => NO_RULES },
+  publishAcl: { wire: 'publish_acl', ...publishRules, absent: () => NO_RULES },
+  expiresAt: EXPIRES_AT,
+})
+
+/**
+ * Reads a record, spelt as its `reading` says. The result is canonical and frozen through and through: lists that are
+ * absent are empty, limits that limit nothing are left out, and nothing is shared with `value`.
+ */
+export function readRecord(value: unknown, at: Place): AclRecord {
+  const members = membersOf(value, at)
+  const { spelling, semantics } = at.reading
+  const how = semantics === 'strict' ? 'read' : 'lenient'
+  const extra = spelling === 'wire' ? wireExtra(members, at) : programExtra(members, at)
+  const own = readFields(members, RECORD, at, how)
+  return extra.length === 0 ? own : Object.freeze({ ...own, extra: Object.freeze(Object.fromEntries(extra)) })
+}
+
+/** Gives the members of a canonical record as they stand in JSON. */
+export function writeRecord(record: AclRecord): [name: string, value: JsonValue][] {
+  return [...writeFields<OwnMembers>(record, RECORD), ...Object.entries(record.extra ?? {})]
+}
+
+/** In JSON, every member that is not the record's own is extra. */
+function wireExtra(members: ReadonlyMap<string, unknown>, at: Place): [string, JsonValue][] {
+  const extra: [string, JsonValue][] = []
+  for (const [name, value] of members) {
+    if (RECORD.rows.some(({ wire }) => wire === name)) continue
+    // VerneMQ would not read it, and deny everything that the list allows.
+    const isTwin = RECORD.rows.some(row => row.name === name)
+    if (isTwin && at.reading.semantics === 'strict') at.at(name).fail(unknownMember(name, RECORD, 'wire'))
+    extra.push([name, copyJson(value, at.at(name), 2)])
+  }
+  return extra
+}
+
+/** In a program, what is extra is told apart, and may not take the place of a member of the record's own. */
+function programExtra(members: ReadonlyMap<string, unknown>, at: Place): [string, JsonValue][] {
+  for (const name of members.keys()) {
+    if (name === 'extra' || RECORD.rows.some(row => row.name === name)) continue
+    const twin = RECORD.rows.find(({ wire }) => wire === name)
+    if (twin !== undefined) at.at(name).fail(`use parseRecord() or ${twin.name}`)
+    at.at(name).fail(`${unknownMember(name, RECORD, 'name')}; put members of your own into extra`)
+  }
+  if (!members.has('extra')) return []
+  const place = at.at('extra')
+  return [...membersOf(members.get('extra'), place)].map(([name, value]) => {
+    const owner = RECORD.rows.find(row => row.name === name || row.wire === name)
+    if (owner !== undefined) place.at(name).fail(`use ${owner.name} of the record`)
+    return [name, copyJson(value, place.at(name), 2)]
+  })
+}
