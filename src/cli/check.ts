@@ -8,7 +8,7 @@ import { encodeRecordKey } from '../record/key.js'
 import { parseRecord } from '../record/parse.js'
 import type { AclRecord } from '../record/types.js'
 import { createRedisStore } from '../redis/index.js'
-import { EXIT, printLine, readInput } from './io.js'
+import { CliFault, EXIT, printLine, readInput } from './io.js'
 
 interface CheckOptions {
   readonly redis?: string
@@ -95,6 +95,9 @@ async function fromFile(path: string, { semantics }: CheckOptions): Promise<Foun
 
 async function fromRedis(url: string, options: CheckOptions): Promise<Found | undefined> {
   const { mountpoint, clientId, username, semantics, keyPrefix } = options
+  if (username === '') throw new CliFault('--redis needs --username, and --client-id for a record of its own')
+  if (clientId === '*')
+    throw new CliFault("no client is let in under the client id '*': it names the record for all others")
   await using store = createRedisStore(url, { semantics, ...(keyPrefix !== undefined && { keyPrefix }) })
   for (const id of new Set([clientId, '*'])) {
     const key = { mountpoint, clientId: id, username }

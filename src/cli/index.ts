@@ -1,15 +1,19 @@
 #!/usr/bin/env node
+import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { WardenError } from '../errors.js'
 import { addCheckCommand } from './check.js'
 import { CliFault, EXIT, warnLine } from './io.js'
 import { addPasswordCommands } from './password.js'
 
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
+
 const program = new Command('mqtt-warden')
   .description(
     'Works with the records that decide what MQTT clients may do: hashes passwords, and tells what a\n' +
       'record allows and why.',
   )
+  .version(version)
   .exitOverride()
   .configureHelp({ showGlobalOptions: true })
   .showHelpAfterError('(--help tells more)')

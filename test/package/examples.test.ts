@@ -1,0 +1,68 @@
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
+
+const run = promisify(execFile)
+const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url))
+
+async function runExample(name: string, env: Record<string, string> = {}): Promise<string> {
+  const { stdout } = await run(process.execPath, ['--import', 'tsx', `${EXAMPLES}${name}`], {
+    env: { ...process.env, ...env },
+    timeout: 100_000,
+  })
+  return stdout
+}
+
+describe('examples', () => {
+  let redis: RedisServer
+  beforeAll(async () => {
+    redis = await startRedisServer()
+  })
+  afterAll(() => redis.stop())
+
+  it('are all listed in the index', () => {
+    const index = readFileSync(`${EXAMPLES}README.md`, 'utf8')
+    for (const name of readdirSync(EXAMPLES).filter(file => file.endsWith('.ts'))) expect(index).toContain(`(${name})`)
+  })
+
+  it('match-only prints the decisions its comments promise', async () => {
+    const lines = (await runExample('match-only.ts')).split('\n')
+    expect(lines.slice(0, 6)).toEqual(['true', 'false', 'false', 'true', 'hash_not_last', 'true'])
+  })
+
+  it('memory-store shows a change counting at once', async () => {
+    expect(await runExample('memory-store.ts')).toMatch(/^true\nclient .*\nfalse\nclient .*\nfalse\ntrue deleted\n$/)
+  })
+
+  it.each([undefined, 'redis'])('provisioning works on %s', async where => {
+    const output = await runExample('provisioning.ts', where === undefined ? {} : { REDIS_URL: redis.url })
+    expect(output).toContain("publishAcl[0].pattern: '#' must be the last level")
+    expect(output).toMatch(/removed\n$/)
+  })
+
+  it.each([undefined, 'redis'])('aedes-broker takes a right away from a connected client on %s', async where => {
+    const output = await runExample('aedes-broker.ts', where === undefined ? {} : { REDIS_URL: redis.url })
+    expect(output).toContain('received news/today: first')
+    expect(output).not.toContain('received news/today: second')
+    expect(output).toContain('may not subscribe to "news/today"')
+  })
+
+  it('aedes-cluster shows a change counting on both nodes', async () => {
+    const output = await runExample('aedes-cluster.ts', { REDIS_URL: redis.url })
+    expect(output).toContain('done')
+  })
+
+  it('the demo goes as told in memory', async () => {
+    const output = await runExample('demo.ts')
+    expect(output).toMatch(/All scenes went as told\.\n$/)
+    expect(output).not.toContain('\u001b[')
+  }, 100_000)
+
+  it('the demo goes as told on Redis, with a process per node', async () => {
+    const output = await runExample('demo.ts', { REDIS_URL: redis.url })
+    expect(output).toMatch(/All scenes went as told\.\n$/)
+  }, 100_000)
+})
