@@ -1,0 +1,56 @@
+import type { Authorizer } from '../authorizer/types.js'
+import type { Broker, BrokerClient, Connect, Hooks, Persistence } from './broker.js'
+import { withinDeadline } from './consult.js'
+import { Members } from './members.js'
+import type { Settings } from './options.js'
+import { SubscriptionGate } from './persistence.js'
+import { KeyedQueue } from './queue.js'
+
+/** What the parts of one protection share. */
+export class Context {
+  readonly broker: Broker
+  readonly authorizer: Authorizer
+  readonly settings: Settings
+  readonly members: Members
+  /** Hooks of the broker's owner; they run after ours. */
+  readonly guests: Partial<Hooks> = {}
+  /** What a guest is being asked about: a guest that calls our hook in turn gets our verdict, and is not asked again. */
+  readonly asked: WeakSet<object> = new WeakSet()
+  /** CONNECT packets by client; nothing else has the will before it is stored. */
+  readonly connects: WeakMap<BrokerClient, Connect> = new WeakMap()
+  /** Settles owners, one login of a client id at a time. */
+  readonly claims: KeyedQueue = new KeyedQueue()
+  readonly gate: SubscriptionGate
+  /** All but wills are refused from here on. */
+  isClosed = false
+
+  constructor(broker: Broker, authorizer: Authorizer, settings: Settings) {
+    this.broker = broker
+    this.authorizer = authorizer
+    this.settings = settings
+    this.members = new Members(settings.deadlineMs)
+    this.gate = new SubscriptionGate(this.members)
+  }
+
+  /** The broker's persistence, with our gate before it. `listen()` has run when a client asks for anything. */
+  get persistence(): Persistence {
+    const { persistence } = this.broker
+    if (persistence === undefined) throw new Error('the broker is not listening')
+    this.gate.install(persistence)
+    return persistence
+  }
+
+  fault(error: unknown, place: string): void {
+    try {
+      this.settings.onFault(error, place)
+    } catch (thrown) {
+      const text = thrown instanceof Error ? thrown.message : String(thrown)
+      process.emitWarning(`aedes: "onFault" option threw: ${text}`, { code: 'MQTT_WARDEN_FAULT' })
+    }
+  }
+
+  /** Waits for work that nobody answers for, at most as long as the deadline. */
+  attempt(work: Promise<unknown>, place: string): Promise<void> {
+    return withinDeadline(work, this.settings.deadlineMs, error => this.fault(error, place))
+  }
+}

@@ -1,0 +1,4 @@
+export { PROTECT_DEFAULTS, type ProtectOptions } from './options.js'
+export type { SessionOwner, SessionOwners } from './owners.js'
+export { type Protection, protect } from './protect.js'
+export type { RefusalError } from './refusal.js'

@@ -1,0 +1,77 @@
+import type { Session } from '../authorizer/types.js'
+import type { BrokerClient, StoredClient } from './broker.js'
+import { ownerOf, type SessionOwner } from './owners.js'
+
+/** A client that logged in through this protection. */
+export class Member {
+  readonly client: BrokerClient
+  readonly session: Session
+  readonly owner: SessionOwner
+  /** Subscriptions of a SUBSCRIBE that were granted and are still to be stored. */
+  readonly granted: Set<object> = new Set()
+  isEnded = false
+
+  constructor(client: BrokerClient, session: Session) {
+    this.client = client
+    this.session = session
+    this.owner = ownerOf(session)
+  }
+}
+
+/** The clients logged in, and which of them holds a client id. */
+export class Members {
+  readonly #byClient: WeakMap<StoredClient, Member> = new WeakMap()
+  readonly #live: Set<Member> = new Set()
+  readonly #holders: Map<string, Member> = new Map()
+  readonly #lingerMs: number
+
+  /** @param lingerMs How long a session outlives its connection at most, for the will to be judged. */
+  constructor(lingerMs: number) {
+    this.#lingerMs = lingerMs
+  }
+
+  /** The member a client is or was; its session refuses everything once it has ended. */
+  of(client: StoredClient): Member | undefined {
+    return this.#byClient.get(client)
+  }
+
+  live(): readonly Member[] {
+    return [...this.#live]
+  }
+
+  /** Takes a client in; it ends with its connection. */
+  add(client: BrokerClient, session: Session): Member {
+    const member = new Member(client, session)
+    this.#byClient.set(client, member)
+    this.#live.add(member)
+    client.conn.once('close', () => this.#disconnected(member))
+    return member
+  }
+
+  /** The member that holds a client id, also while its login is not finished. */
+  holder(clientId: string): Member | undefined {
+    return this.#holders.get(clientId)
+  }
+
+  hold(member: Member): void {
+    if (!member.isEnded) this.#holders.set(member.client.id, member)
+  }
+
+  end(member: Member): void {
+    if (member.isEnded) return
+    member.isEnded = true
+    this.#live.delete(member)
+    if (this.#holders.get(member.client.id) === member) this.#holders.delete(member.client.id)
+    member.session.close()
+  }
+
+  /**
+   * aedes judges the will after it took the subscriptions down, which may be later than this. It then says
+   * `clientDisconnect`, on which the member is ended; but not in every case, hence the timer.
+   */
+  #disconnected(member: Member): void {
+    const { connected, connecting } = member.client
+    if (connected || connecting) setTimeout(() => this.end(member), this.#lingerMs).unref()
+    else this.end(member)
+  }
+}

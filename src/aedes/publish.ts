@@ -1,0 +1,52 @@
+import type { Qos } from '../acl/types.js'
+import type { BrokerClient, Callback, Hooks, Message } from './broker.js'
+import type { Context } from './context.js'
+import { modifiersOf, neutralize, rewrite } from './message.js'
+import { refusal } from './refusal.js'
+import { askPublishGuest, judgePublish } from './verdict.js'
+import { fireWill, isWill } from './will.js'
+
+/** Decides PUBLISHes and wills; PUBLISHes in the same turn, so that messages keep their order. */
+export function publishHook(context: Context): Hooks['authorizePublish'] {
+  return (client, packet, callback) => {
+    if (context.asked.has(packet)) return callback(null)
+    if (client === null || isWill(client, packet)) return fireWill(context, client, packet, () => callback(null))
+    const member = context.members.of(client)
+    if (member === undefined || context.isClosed) return callback(refusal('closed'))
+    const decision = judgePublish(context, member.session, packet)
+    if (!decision.allow) {
+      const { reason } = decision
+      const isOver = reason === 'revoked' || reason === 'closed'
+      return isOver ? callback(refusal(reason)) : refuse(context, packet, refusal(reason), callback)
+    }
+    const modifiers = modifiersOf(decision)
+    if (modifiers !== undefined) rewrite(packet, modifiers)
+    askPublishGuest(context, client, packet, error => {
+      if (error !== undefined) refuse(context, packet, error, callback)
+      else deliver(context, client, packet, modifiers?.qos ?? packet.qos, callback)
+    })
+  }
+}
+
+function refuse({ settings }: Context, packet: Message, error: Error, callback: Callback): void {
+  if (settings.onDeniedPublish === 'close') {
+    callback(error)
+    return
+  }
+  neutralize(packet)
+  callback(null)
+  // aedes took note of the QoS it has to acknowledge; from here on it says how the message is stored and queued.
+  packet.qos = 0
+}
+
+function deliver(context: Context, client: BrokerClient, packet: Message, qos: Qos, callback: Callback): void {
+  if (packet.qos > 0 || qos === 0) {
+    callback(null)
+    packet.qos = qos
+    return
+  }
+  // A message that came without QoS is published within the callback, and with QoS it would get a PUBACK.
+  const { topic, payload, retain } = packet
+  neutralize(packet)
+  context.broker.publish({ cmd: 'publish', topic, payload, qos, retain }, client, callback)
+}
