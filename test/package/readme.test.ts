@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs'
+import * as warden from 'mqtt-warden'
+import { type DenyReason, reasons } from 'mqtt-warden'
+import { describe, expect, it } from 'vitest'
+import { AUTHORIZER_DEFAULTS } from '../../src/authorizer/options.js'
+
+const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+
+/** The rows of the first table behind a heading, as cells. */
+function table(heading: string): string[][] {
+  const [, section = ''] = README.split(`\n${heading}\n`)
+  const lines = section.split(/\n#+ /)[0]!.split('\n')
+  const rows = lines.filter(line => line.startsWith('|')).slice(2)
+  return rows.map(row =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map(cell => cell.trim()),
+  )
+}
+
+const unquote = (cell: string) => cell.replaceAll('`', '')
+const number = (cell: string) => Number(unquote(cell).replaceAll(',', '').replaceAll('_', ''))
+
+describe('README', () => {
+  it('has a row for every deny reason, with its codes and wording, and no other', () => {
+    const rows = table('## Deny reasons').map(cells => cells.map(unquote))
+    const expected = (Object.keys(reasons) as DenyReason[]).map(reason => {
+      const { connack5, connack3, code5, text } = reasons[reason]
+      const hex = (code: number) => `0x${code.toString(16).toUpperCase().padStart(2, '0')}`
+      return [reason, text, hex(connack5), String(connack3), hex(code5)]
+    })
+    expect(rows).toEqual(expected)
+  })
+
+  it('has a row for every error class with its code, and no other', () => {
+    const rows = table('## Errors').map(([name, code]) => [unquote(name!), unquote(code!)])
+    const classes = Object.entries(warden).filter(
+      (entry): entry is [string, typeof warden.WardenError] =>
+        typeof entry[1] === 'function' &&
+        (entry[1] === warden.WardenError || entry[1].prototype instanceof warden.WardenError),
+    )
+    expect(new Set(rows.map(String))).toEqual(new Set(classes.map(([name, { code }]) => `${name},${code}`)))
+  })
+
+  it('has a row for every default of the authorizer, and no other', () => {
+    const rows = table('### Options of the authorizer').map(([name, fallback, range]) => {
+      const [min, max] = range!.split(' to ')
+      return [unquote(name!), number(fallback!), number(min!), number(max!)]
+    })
+    const expected = Object.entries(AUTHORIZER_DEFAULTS).map(([name, { fallback, min, max }]) => [
+      name,
+      fallback,
+      min,
+      max,
+    ])
+    expect(rows).toEqual(expected)
+  })
+})
