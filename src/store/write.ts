@@ -3,6 +3,7 @@ import { RecordConflict } from '../errors.js'
 import {
   decodeRecordKey,
   encodeRecordKey,
+  type RecordLimits,
   recordKeyWarnings,
   serializeRecord,
   validateRecord,
@@ -35,13 +36,13 @@ export function digestOf(value: string | Uint8Array): string {
 /** Checks a key and copies it. */
 export function prepareKey(key: RecordKey): PreparedKey {
   const text = encodeRecordKey(key)
-  return { text, key: Object.freeze(decodeRecordKey(text)) }
+  return { text, key: decodeRecordKey(text) }
 }
 
 /** Checks a record, freezes a copy of it and writes it down. */
-export function prepareRecord(key: RecordKey, record: AclRecord): PreparedRecord {
-  const checked = validateRecord(record)
-  const text = serializeRecord(checked)
+export function prepareRecord(key: RecordKey, record: AclRecord, limits: RecordLimits = {}): PreparedRecord {
+  const checked = validateRecord(record, limits)
+  const text = serializeRecord(checked, limits)
   const warnings = [...recordKeyWarnings(key)]
   if (!checked.passhash.startsWith('$2a$')) warnings.push('passhash is not $2a$: VerneMQ cannot read it')
   return { record: checked, text, digest: digestOf(text), warnings: Object.freeze(warnings) }

@@ -9,6 +9,7 @@ import {
 } from '../../src/errors.js'
 import type { AclRecord, RecordKey } from '../../src/record/types.js'
 import type { RecordStore, StoreEvent } from '../../src/store/types.js'
+import { deferred } from '../helpers/deferred.js'
 import { eventually } from '../helpers/eventually.js'
 
 /** How the shared suite gets an empty store, and rid of what it needed. */
@@ -270,22 +271,19 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
       })
 
       it('lets a write wait for what the listeners still have to do', async () => {
-        let release = (): void => {}
-        let finished = false
+        const gate = deferred()
+        let isFinished = false
         await watchLive(async event => {
-          if (event.type !== 'changed' || finished) return
-          await new Promise<void>(resolve => {
-            release = resolve
-          })
-          finished = true
+          if (event.type !== 'changed') return
+          await gate.promise
+          isFinished = true
         })
-        const written = store.put(key('c'), recordOf('a')).then(() => finished)
+        const finishedFirst = store.put(key('c'), recordOf('a')).then(() => isFinished)
         await eventually(() => ofType('changed').length > 0, 'the listener was told')
-        release()
-        // Copies that come over a link may be waiting as well.
-        const freeing = setInterval(() => release(), 1)
-        expect(await written).toBe(true)
-        clearInterval(freeing)
+        // By the time this is answered, so is the write itself.
+        await store.get(key('c'))
+        gate.resolve()
+        expect(await finishedFirst).toBe(true)
       })
 
       it('has the new record before it tells of it', async () => {

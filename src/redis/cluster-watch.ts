@@ -1,0 +1,130 @@
+import { StoreUnavailable } from '../errors.js'
+import { CommandFailure, lossOf } from './failure.js'
+import type { KeySpace } from './keys.js'
+import { type LinkEvents, TrackingLink } from './link.js'
+import type { RedisSettings } from './options.js'
+import { Backoff, pause } from './time.js'
+import { type ClusterView, keyEndFor, type Topology } from './topology.js'
+
+/** What a watch over a Cluster needs. */
+export interface ClusterWatchContext {
+  readonly nodes: ClusterView
+  readonly settings: RedisSettings
+  readonly keys: KeySpace
+  readonly events: LinkEvents
+}
+
+/**
+ * Hears the changes of a whole Cluster: one link for each master, live while all of them are.
+ *
+ * Tracking belongs to a server, not to a slot: a slot that moves between masters with a link stays heard. A master that
+ * has no link is found by asking every master for its view along with each beat; then all links are set up anew.
+ */
+export class ClusterWatch {
+  readonly #context: ClusterWatchContext
+  readonly #stopping: AbortController = new AbortController()
+  readonly #running: Promise<void>
+
+  constructor(context: ClusterWatchContext) {
+    this.#context = context
+    this.#running = this.#run(this.#stopping.signal)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#running
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { nodes, settings, events } = this.#context
+    const backoff = new Backoff(settings.reconnectMinMs, settings.reconnectMaxMs)
+    while (!signal.aborted) {
+      const since = performance.now()
+      try {
+        await this.#hear(await nodes.refresh(), signal)
+      } catch (error) {
+        const cause = lossOf(error)
+        if (!signal.aborted) {
+          events.failed(new StoreUnavailable(`changes in the cluster are not heard: ${cause.message}`, { cause }))
+        }
+      }
+      backoff.reset(performance.now() - since)
+      await pause(backoff.next(), signal)
+    }
+  }
+
+  /** Resolves when there are other masters than these, or the watch is stopped. */
+  async #hear(topology: Topology, signal: AbortSignal): Promise<void> {
+    const { events } = this.#context
+    const generation = new AbortController()
+    const end = (): void => generation.abort()
+    signal.addEventListener('abort', end, { once: true })
+    const heard = new Heard(topology.masters.length, events)
+    const links = topology.masters.map(({ place }) => this.#link(place, topology, heard, end))
+    await new Promise<void>(resolve => {
+      if (signal.aborted || generation.signal.aborted) resolve()
+      generation.signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    signal.removeEventListener('abort', end)
+    if (!signal.aborted) events.blind()
+    await Promise.all(links.map(link => link.stop()))
+  }
+
+  #link(place: string, topology: Topology, heard: Heard, end: () => void): TrackingLink {
+    const { nodes, settings, keys, events } = this.#context
+    const compare = (view: Topology): void => {
+      if (view.mastersText === topology.mastersText) return
+      end()
+      throw new CommandFailure('lost', 'the cluster has other masters now')
+    }
+    return new TrackingLink({
+      settings,
+      keys,
+      lane: nodes.laneAt(place),
+      keyEnd: () => keyEndFor(nodes.topology, place),
+      place: `redis ${place}`,
+      open: signal => nodes.open(place, 'link', signal),
+      verify: async () => compare(await nodes.ask(place, settings.heartbeatTimeoutMs)),
+      events: {
+        ...events,
+        live: at => heard.live(place, at),
+        blind: () => heard.blind(place),
+        failed: error => {
+          events.failed(error)
+          // A master that is gone has a successor that others know.
+          nodes
+            .refresh()
+            .then(compare)
+            .catch(() => {})
+        },
+      },
+    })
+  }
+}
+
+/** Up to which moment the changes of all masters have been heard: that of the link that is furthest behind. */
+class Heard {
+  readonly #masters: number
+  readonly #events: LinkEvents
+  readonly #until: Map<string, number> = new Map()
+  #told = -Infinity
+
+  constructor(masters: number, events: LinkEvents) {
+    this.#masters = masters
+    this.#events = events
+  }
+
+  live(place: string, at: number): void {
+    this.#until.set(place, at)
+    if (this.#until.size < this.#masters) return
+    const until = Math.min(...this.#until.values())
+    if (until <= this.#told) return
+    this.#told = until
+    this.#events.live(until)
+  }
+
+  blind(place: string): void {
+    this.#until.delete(place)
+    this.#events.blind()
+  }
+}

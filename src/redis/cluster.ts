@@ -1,0 +1,141 @@
+import type { ClusterClient, NodeClient } from './client.js'
+import { ClusterWatch } from './cluster-watch.js'
+import type { Connection } from './connection.js'
+import { CommandFailure, lossOf } from './failure.js'
+import type { KeySpace } from './keys.js'
+import { Lane } from './lane.js'
+import type { LinkEvents } from './link.js'
+import type { Nodes, Watching } from './nodes.js'
+import type { RedisSettings } from './options.js'
+import { slotOf } from './slots.js'
+import { type Address, nodeTemplate, openLike } from './template.js'
+import { Backoff, type Deadline, within } from './time.js'
+import { addressOf, type ClusterView, mapAddress, placeOf, readTopology, type Topology } from './topology.js'
+
+/** The masters of a Cluster, each with a lane of its own; replicas are never asked. */
+export class ClusterNodes implements Nodes, ClusterView {
+  readonly #options: ClusterClient['options']
+  readonly #template: NodeClient
+  readonly #seeds: readonly string[]
+  readonly #settings: RedisSettings
+  readonly #keys: KeySpace
+  readonly #lanes: Map<string, Lane> = new Map()
+  readonly #watches: Set<ClusterWatch> = new Set()
+  #topology: Topology | undefined
+  #refreshing: Promise<Topology> | undefined
+  #closed = false
+
+  constructor(cluster: ClusterClient, settings: RedisSettings, keys: KeySpace) {
+    const seeds = cluster.startupNodes.map(node => nodeTemplate(cluster, node))
+    this.#options = cluster.options
+    this.#template = seeds[0]!
+    this.#seeds = seeds.map(({ options }) => placeOf(options as Address))
+    this.#settings = settings
+    this.#keys = keys
+  }
+
+  get topology(): Topology | undefined {
+    return this.#topology
+  }
+
+  async laneOf(redisKey: Buffer, deadline: Deadline): Promise<Lane> {
+    const topology = this.#topology ?? (await this.#refreshBy(deadline))
+    const slot = slotOf(redisKey)
+    const owner = topology.masters.find(master => master.owns(slot))
+    if (owner === undefined) throw new CommandFailure('unsent', `no cluster node owns slot ${slot}`)
+    return this.laneAt(owner.place)
+  }
+
+  async lanes(deadline: Deadline): Promise<readonly Lane[]> {
+    const { masters } = await this.#refreshBy(deadline)
+    return masters.map(({ place }) => this.laneAt(place))
+  }
+
+  /** Asks the node that is said to own the key how things stand: it knows best. */
+  async redirected(refusal: CommandFailure, deadline: Deadline): Promise<boolean> {
+    if (refusal.code !== 'MOVED') return false
+    if (refusal.movedTo === undefined) await this.#refreshBy(deadline)
+    else await this.ask(placeOf(mapAddress(this.#options, addressOf(refusal.movedTo))), deadline.remainingMs)
+    return true
+  }
+
+  watch(events: LinkEvents): Watching {
+    const watch = new ClusterWatch({ nodes: this, settings: this.#settings, keys: this.#keys, events })
+    this.#watches.add(watch)
+    return {
+      stop: async () => {
+        await watch.stop()
+        this.#watches.delete(watch)
+      },
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#watches].map(watch => watch.stop()))
+    await Promise.all([...this.#lanes.values()].map(lane => lane.close()))
+  }
+
+  /** The lane to one node, made when first needed. */
+  laneAt(place: string): Lane {
+    if (this.#closed) throw new CommandFailure('unsent', 'store is closed')
+    let lane = this.#lanes.get(place)
+    if (lane === undefined) {
+      const backoff = new Backoff(this.#settings.reconnectMinMs, this.#settings.reconnectMaxMs)
+      lane = new Lane(signal => this.open(place, 'data', signal), backoff)
+      this.#lanes.set(place, lane)
+    }
+    return lane
+  }
+
+  /** Opens a connection to one node. */
+  open(place: string, name: string, signal: AbortSignal): Promise<Connection> {
+    return openLike(this.#template, this.#settings, { name, signal, address: addressOf(place) })
+  }
+
+  /** Asks one node for its view, and adopts it. */
+  async ask(place: string, timeoutMs: number): Promise<Topology> {
+    const connection = await this.laneAt(place).acquire(timeoutMs)
+    const reply = await connection.request(['cluster', 'slots'], timeoutMs)
+    this.#topology = readTopology(reply, addressOf(place), this.#options)
+    return this.#topology
+  }
+
+  /** Adopts the view of whichever node answers first, of the masters that are known and the nodes to begin with. */
+  refresh(): Promise<Topology> {
+    this.#refreshing ??= this.#askAny().finally(() => {
+      this.#refreshing = undefined
+    })
+    return this.#refreshing
+  }
+
+  #refreshBy(deadline: Deadline): Promise<Topology> {
+    return within(this.refresh(), deadline.remainingMs, () => {
+      return new CommandFailure('unsent', `no cluster node answered within ${deadline.timeoutMs} ms`)
+    })
+  }
+
+  async #askAny(): Promise<Topology> {
+    const known = this.#topology?.masters.map(({ place }) => place) ?? []
+    const asked = [...new Set([...known, ...this.#seeds])].map(place =>
+      this.ask(place, this.#settings.commandTimeoutMs),
+    )
+    try {
+      const topology = await Promise.any(asked)
+      void Promise.allSettled(asked).then(() => this.#closeUnused())
+      return topology
+    } catch (error) {
+      const cause = lossOf((error as AggregateError).errors[0])
+      throw new CommandFailure('unsent', `no cluster node can be asked: ${cause.message}`, { cause })
+    }
+  }
+
+  /** Gives up the lanes to nodes that are masters no more. */
+  #closeUnused(): void {
+    for (const [place, lane] of this.#lanes) {
+      if (this.#topology?.masters.some(master => master.place === place)) continue
+      this.#lanes.delete(place)
+      void lane.close()
+    }
+  }
+}

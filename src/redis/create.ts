@@ -1,0 +1,61 @@
+import type { RedisOptions } from 'ioredis'
+import { createNodeName } from './beat.js'
+import { ClusterNodes } from './cluster.js'
+import { createKeySpace } from './keys.js'
+import { type RedisStoreOptions, resolveOptions } from './options.js'
+import { SingleNode } from './single.js'
+import { RedisRecordStore, type RedisStore } from './store.js'
+import { readTarget, templatePrefix } from './template.js'
+
+/**
+ * Says which Redis is meant: a `redis://` or `rediss://` URL, options of ioredis (Sentinel's included), or an ioredis
+ * client or Cluster, of version 5 or 6, that serves as a template.
+ */
+export type RedisTarget =
+  | string
+  | RedisOptions
+  | { readonly options: object; readonly isCluster?: boolean; duplicate(...args: never[]): unknown }
+
+/**
+ * Makes a store over the records that VerneMQ's Redis authentication reads.
+ *
+ * It opens connections of its own: one for data on first use, one for tracking on the first `watch`; on a Cluster, both
+ * for each master. A client that is handed in is only copied: it is neither used nor closed. No command is queued for a
+ * connection that may come, and none is sent twice.
+ *
+ * **Watch.** The store has Redis report every change of a record key (`CLIENT TRACKING` in broadcast mode), so that a
+ * plain `SET` by any tool is heard like its own writers, expiry and eviction included. Not heard is `SWAPDB`. Beats prove
+ * that nothing was missed: small keys under `ownPrefix` that come back as invalidations and expire within seconds.
+ *
+ * **Writes.** `put` keeps an expiry that the key has in Redis. A write that is not answered in time fails with
+ * `OutcomeUnknown`, and its connection is reset, so that it cannot arrive later; on TLS the operating system may still
+ * deliver it. With `ifMatch` a second try is safe in any case.
+ *
+ * **Rights** (Redis ACL). To read and watch: `~<keyPrefix>["*` and `&<keyPrefix><ownPrefix>#` with
+ * `+ping +multi +exec +get +pttl +scan +client|id +client|tracking +subscribe`. For beats, either `~<ownPrefix>beat:*`
+ * with `+set`, or `+client|list`. To write: `+set +del +exists`, and `+eval` for `ifMatch` with a digest. Sentinel needs
+ * `+info`, a Cluster `+cluster|slots`. Redis 6.2 or later, or Valkey.
+ *
+ * Exported from `mqtt-warden/redis`.
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore('redis://localhost:6379')
+ * const authorizer = createAuthorizer({ store })
+ * ```
+ *
+ * @throws TypeError for a target or an option that cannot be meant. Nothing is connected yet, so nothing else is.
+ */
+export function createRedisStore(target: RedisTarget, options: RedisStoreOptions = {}): RedisStore {
+  const template = readTarget(target)
+  const settings = resolveOptions(options, templatePrefix(template))
+  if (template.kind === 'cluster' && settings.keyPrefix.includes('{')) {
+    throw new TypeError('"keyPrefix" option must not hold "{" on a Cluster')
+  }
+  const keys = createKeySpace(settings, createNodeName())
+  const nodes =
+    template.kind === 'single'
+      ? new SingleNode(template.client, settings, keys)
+      : new ClusterNodes(template.cluster, settings, keys)
+  return new RedisRecordStore({ settings, keys, nodes })
+}

@@ -1,0 +1,48 @@
+import { decodeRecordKey } from '../record/index.js'
+import type { RecordKey } from '../record/types.js'
+import type { RedisSettings } from './options.js'
+
+/** Names of everything that one store has in Redis, as bytes where they are compared. */
+export interface KeySpace {
+  /** Start of all record keys, for tracking. */
+  readonly recordPrefix: string
+  /** Glob of all record keys, for SCAN. */
+  readonly recordGlob: string
+  /**
+   * Start of the keys that this store's beats write. Sorts after `recordPrefix`: Redis sends the invalidations of one
+   * turn of its event loop in the order of the prefixes, so a beat comes after all changes that it vouches for.
+   */
+  readonly beatPrefix: string
+  /** A key for one beat, never given twice; `end` decides which Cluster node owns it. */
+  beatKey(end: string): Buffer
+  /** The channel that is subscribed to. No MQTT client can publish to a name with `#`, whatever bridges MQTT to Redis. */
+  readonly channel: string
+  /** Redis key of a record key's canonical text. */
+  redisKey(text: string): Buffer
+  /** Record key of a Redis key, or `undefined` when it is none: such keys are never read, so they do not matter. */
+  recordKey(redisKey: Buffer): RecordKey | undefined
+}
+
+/** Names for a store; `node` tells its keys from those of other stores on the same Redis. */
+export function createKeySpace({ keyPrefix, ownPrefix }: RedisSettings, node: string): KeySpace {
+  const prefix = Buffer.from(keyPrefix)
+  const beatPrefix = `${keyPrefix}${ownPrefix}beat:${node}:`
+  let beats = 0
+  const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  return {
+    recordPrefix: `${keyPrefix}["`,
+    recordGlob: `${keyPrefix.replace(/[*?[\]\\^-]/g, '\\$&')}\\["*`,
+    beatPrefix,
+    beatKey: end => Buffer.from(`${beatPrefix}${++beats}${end}`),
+    channel: `${keyPrefix}${ownPrefix}#`,
+    redisKey: text => Buffer.concat([prefix, Buffer.from(text)]),
+    recordKey: redisKey => {
+      if (!redisKey.subarray(0, prefix.length).equals(prefix)) return undefined
+      try {
+        return decodeRecordKey(utf8.decode(redisKey.subarray(prefix.length)))
+      } catch {
+        return undefined
+      }
+    },
+  }
+}

@@ -1,0 +1,147 @@
+import type { Semantics } from '../acl/types.js'
+import { checkSemantics } from '../store/options.js'
+
+/** Options of `createRedisStore`. Times are whole milliseconds. */
+export interface RedisStoreOptions {
+  /**
+   * How records are read: by the rules of MQTT, or as a VerneMQ node reads them. The authorizer follows the store.
+   *
+   * @default 'strict'
+   */
+  readonly semantics?: Semantics
+
+  /**
+   * Text before every key, of records and of our own alike. VerneMQ knows no prefix: its records are at `''`. The
+   * `keyPrefix` of an ioredis client, or of options for one, is taken over where this is left out. Up to 256 characters;
+   * without `{` on a Cluster, where it would bind all records to one master.
+   *
+   * @default ''
+   */
+  readonly keyPrefix?: string
+
+  /**
+   * Text, after `keyPrefix`, before the keys and the channel that the store itself uses. Must sort after `["`, the first
+   * characters of a record key, since Redis reports changes by prefix in that order and a beat must come last. 1 to 64
+   * printable ASCII characters, without `{`.
+   *
+   * @default 'mqtt-warden:'
+   */
+  readonly ownPrefix?: string
+
+  /**
+   * Time from one beat to the next. A beat proves that changes are heard; each costs Redis one small `SET` per node (in a
+   * Cluster, per node and master). A shorter time lets sessions decide from memory with a shorter stale window.
+   * 50 to 60,000.
+   *
+   * @default 1_000
+   */
+  readonly heartbeatMs?: number
+
+  /**
+   * Longest wait for a beat to come back. After it the link counts as deaf: it is cut, and set up again. 50 to 60,000.
+   *
+   * @default 2_000
+   */
+  readonly heartbeatTimeoutMs?: number
+
+  /**
+   * Longest wait for the answer to a call, the wait for a first connection included. After it a read fails with
+   * `StoreTimeout`, a write that was sent with `OutcomeUnknown`, and the connection is cut. 10 to 60,000.
+   *
+   * @default 2_000
+   */
+  readonly commandTimeoutMs?: number
+
+  /**
+   * Longest time for one attempt to connect, TLS and authentication included. 10 to 60,000.
+   *
+   * @default 5_000
+   */
+  readonly connectTimeoutMs?: number
+
+  /**
+   * Shortest time between two attempts to connect; it doubles with each failure. A connection that had worked is tried
+   * again at once. Each wait is shortened at random by up to half. 1 to 60,000.
+   *
+   * @default 100
+   */
+  readonly reconnectMinMs?: number
+
+  /**
+   * Longest time between two attempts to connect. Not below `reconnectMinMs`; up to 600,000.
+   *
+   * @default 5_000
+   */
+  readonly reconnectMaxMs?: number
+
+  /**
+   * Largest value that is read or written as a record, in bytes. A larger one is `RecordInvalid`; Redis sends it all the
+   * same. 64 to 67,108,864.
+   *
+   * @default 1_048_576
+   */
+  readonly maxRecordBytes?: number
+}
+
+/** Options that were checked, each with its value. */
+export type RedisSettings = Required<RedisStoreOptions>
+
+const LIMITS = {
+  heartbeatMs: [1_000, 50, 60_000],
+  heartbeatTimeoutMs: [2_000, 50, 60_000],
+  commandTimeoutMs: [2_000, 10, 60_000],
+  connectTimeoutMs: [5_000, 10, 60_000],
+  reconnectMinMs: [100, 1, 60_000],
+  reconnectMaxMs: [5_000, 1, 600_000],
+  maxRecordBytes: [1_048_576, 64, 67_108_864],
+} as const satisfies { [name: string]: readonly [fallback: number, min: number, max: number] }
+
+/** Start of every record key. */
+const RECORD_KEY_START = '["'
+
+/** Checks options and fills in defaults; `templatePrefix` is the key prefix of the client that was handed in. */
+export function resolveOptions(options: RedisStoreOptions, templatePrefix: unknown): RedisSettings {
+  if (typeof options !== 'object' || options === null) throw new TypeError('"options" argument must be an object')
+  for (const name of Object.keys(options)) {
+    if (!(name in LIMITS) && !['semantics', 'keyPrefix', 'ownPrefix'].includes(name)) {
+      throw new TypeError(`"${name}" is not an option`)
+    }
+  }
+  const numbers = Object.fromEntries(
+    Object.entries(LIMITS).map(([name, limits]) => [name, integer(name, options[name as keyof typeof LIMITS], limits)]),
+  ) as Record<keyof typeof LIMITS, number>
+  if (numbers.reconnectMaxMs < numbers.reconnectMinMs) {
+    throw new TypeError('"reconnectMaxMs" option must not be below "reconnectMinMs"')
+  }
+  return {
+    semantics: checkSemantics(options.semantics),
+    keyPrefix: keyPrefix(options.keyPrefix ?? templatePrefix ?? ''),
+    ownPrefix: ownPrefix(options.ownPrefix ?? 'mqtt-warden:'),
+    ...numbers,
+  }
+}
+
+function integer(name: string, value: unknown, [fallback, min, max]: readonly [number, number, number]): number {
+  if (value === undefined) return fallback
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+    throw new TypeError(`"${name}" option must be an integer from ${min} to ${max}`)
+  }
+  return value
+}
+
+function keyPrefix(value: unknown): string {
+  if (typeof value !== 'string' || value.length > 256 || !value.isWellFormed()) {
+    throw new TypeError('"keyPrefix" option must be a string of at most 256 characters')
+  }
+  return value
+}
+
+function ownPrefix(value: unknown): string {
+  if (typeof value !== 'string' || !/^[!-z|}~]{1,64}$/.test(value)) {
+    throw new TypeError('"ownPrefix" option must be 1 to 64 printable ASCII characters without "{"')
+  }
+  if (value.startsWith(RECORD_KEY_START) || `${value}beat:` < RECORD_KEY_START) {
+    throw new TypeError(`"ownPrefix" option must sort after ${RECORD_KEY_START} and not begin with it`)
+  }
+  return value
+}

@@ -1,0 +1,144 @@
+import type { Semantics } from '../acl/types.js'
+import { StoreUnavailable } from '../errors.js'
+import { parseRecord } from '../record/index.js'
+import type { AclRecord, RecordKey } from '../record/types.js'
+import type { RecordStore, StoredRecord, StoreListener, WriteOptions, WriteResult } from '../store/types.js'
+import { checkWriteOptions, digestOf, type PreparedKey, prepareKey, prepareRecord } from '../store/write.js'
+import { mayHaveWritten, readError, writeError } from './failure.js'
+import type { KeySpace } from './keys.js'
+import type { Nodes } from './nodes.js'
+import type { RedisSettings } from './options.js'
+import { RecordCommands } from './records.js'
+import { Deadline } from './time.js'
+import { type RedisStoreStats, Watch } from './watch.js'
+
+/** A record store on Redis. */
+export interface RedisStore extends RecordStore {
+  getStored(key: RecordKey): Promise<StoredRecord | undefined>
+  /** Counts for monitoring. */
+  stats(): RedisStoreStats
+}
+
+/** What a Redis store is put together from. */
+export interface RedisStoreParts {
+  readonly settings: RedisSettings
+  readonly keys: KeySpace
+  readonly nodes: Nodes
+}
+
+export class RedisRecordStore implements RedisStore {
+  readonly semantics: Semantics
+  readonly #settings: RedisSettings
+  readonly #keys: KeySpace
+  readonly #nodes: Nodes
+  readonly #commands: RecordCommands
+  readonly #watch: Watch
+  #closing: Promise<void> | undefined
+
+  constructor({ settings, keys, nodes }: RedisStoreParts) {
+    this.semantics = settings.semantics
+    this.#settings = settings
+    this.#keys = keys
+    this.#nodes = nodes
+    this.#commands = new RecordCommands(nodes)
+    this.#watch = new Watch(nodes, keys)
+  }
+
+  async get(key: RecordKey): Promise<AclRecord | undefined> {
+    return (await this.getStored(key))?.record
+  }
+
+  async getStored(key: RecordKey): Promise<StoredRecord | undefined> {
+    this.#demandOpen()
+    const redisKey = this.#keys.redisKey(prepareKey(key).text)
+    // Taken before the read is sent, so as to end the record no later than Redis does.
+    const readAtMs = Date.now()
+    const value = await this.#reading(() => this.#commands.read(redisKey, this.#deadline()))
+    if (value === undefined) return undefined
+    const record = parseRecord(value.bytes, { semantics: this.semantics, maxBytes: this.#settings.maxRecordBytes })
+    const stored = { record, digest: digestOf(value.bytes) }
+    return value.ttlMs < 0 ? stored : { ...stored, expiresAtMs: readAtMs + value.ttlMs }
+  }
+
+  async put(key: RecordKey, record: AclRecord, options?: WriteOptions): Promise<WriteResult> {
+    this.#demandOpen()
+    checkWriteOptions(options)
+    const prepared = prepareKey(key)
+    const { text, digest, warnings } = prepareRecord(prepared.key, record, { maxBytes: this.#settings.maxRecordBytes })
+    const replaced = await this.#writing(prepared, redisKey => {
+      return this.#commands.put(redisKey, text, options?.ifMatch, this.#deadline())
+    })
+    return { digest, replaced, warnings }
+  }
+
+  async delete(key: RecordKey, options?: WriteOptions): Promise<WriteResult> {
+    this.#demandOpen()
+    checkWriteOptions(options)
+    const replaced = await this.#writing(prepareKey(key), redisKey => {
+      return this.#commands.delete(redisKey, options?.ifMatch, this.#deadline())
+    })
+    return { digest: null, replaced, warnings: [] }
+  }
+
+  async *scan(): AsyncGenerator<RecordKey> {
+    this.#demandOpen()
+    const pages = this.#commands.scan(this.#keys.recordGlob, () => this.#deadline())
+    for (;;) {
+      const page = await this.#reading(() => pages.next())
+      if (page.done) return
+      for (const redisKey of page.value) {
+        const key = this.#keys.recordKey(redisKey)
+        if (key === undefined) continue
+        yield key
+        this.#demandOpen()
+      }
+    }
+  }
+
+  watch(listener: StoreListener): () => void {
+    this.#demandOpen()
+    return this.#watch.add(listener)
+  }
+
+  stats(): RedisStoreStats {
+    return this.#watch.stats()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= Promise.all([this.#watch.close(), this.#nodes.close()]).then(() => {})
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read()
+    } catch (error) {
+      throw readError(error, this.#settings.commandTimeoutMs)
+    }
+  }
+
+  /** Writes, and tells the listeners of this process itself: its caller is to find them finished. */
+  async #writing({ text, key }: PreparedKey, write: (redisKey: Buffer) => Promise<boolean>): Promise<boolean> {
+    try {
+      const replaced = await write(this.#keys.redisKey(text))
+      await this.#watch.listeners.changed(key)
+      return replaced
+    } catch (error) {
+      const meaning = writeError(error)
+      if (mayHaveWritten(meaning)) await this.#watch.listeners.changed(key)
+      throw meaning
+    }
+  }
+
+  #deadline(): Deadline {
+    return new Deadline(this.#settings.commandTimeoutMs)
+  }
+
+  #demandOpen(): void {
+    if (this.#closing !== undefined) throw new StoreUnavailable('store is closed')
+  }
+}

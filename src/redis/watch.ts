@@ -1,0 +1,103 @@
+import type { StoreUnavailable } from '../errors.js'
+import { Listeners } from '../store/listeners.js'
+import type { StoreListener } from '../store/types.js'
+import type { KeySpace } from './keys.js'
+import type { LinkEvents } from './link.js'
+import type { Nodes, Watching } from './nodes.js'
+
+/** Counts of a Redis store since it was made. */
+export interface RedisStoreStats {
+  /** Whether changes are being heard. */
+  readonly state: 'live' | 'blind'
+  /** Times that everything heard up to some moment was proven. */
+  readonly beats: number
+  /** Times that everything had to be taken as changed: links that were set up, and flushes. */
+  readonly unknowns: number
+  /** Invalidations of keys that are no record keys, those of beats included. */
+  readonly otherKeys: number
+  /** Messages thrown away because they were no invalidation. */
+  readonly droppedMessages: number
+}
+
+/** Turns what the links hear into events for the listeners. Links exist only while somebody listens. */
+export class Watch {
+  readonly listeners: Listeners = new Listeners()
+  readonly #nodes: Nodes
+  readonly #keys: KeySpace
+  readonly #counts = { beats: 0, unknowns: 0, otherKeys: 0, droppedMessages: 0 }
+  #watching: Watching | undefined
+  #state: 'live' | 'blind' = 'blind'
+  #heardUntil = -Infinity
+  #lastFailure = ''
+
+  constructor(nodes: Nodes, keys: KeySpace) {
+    this.#nodes = nodes
+    this.#keys = keys
+  }
+
+  add(listener: StoreListener): () => void {
+    const remove = this.listeners.add(listener, tell => {
+      if (this.#state === 'live') tell({ type: 'link', state: 'live', at: this.#heardUntil })
+    })
+    this.#watching ??= this.#nodes.watch(this.#createEvents())
+    return () => {
+      if (remove() && this.listeners.size === 0) this.#stop()
+    }
+  }
+
+  stats(): RedisStoreStats {
+    return { state: this.#state, ...this.#counts }
+  }
+
+  /** Tells the listeners that this was all. Resolves when they have finished. */
+  async close(): Promise<void> {
+    const told = this.#blind()
+    this.listeners.clear()
+    this.#stop()
+    await told
+  }
+
+  #stop(): void {
+    this.#state = 'blind'
+    void this.#watching?.stop()
+    this.#watching = undefined
+  }
+
+  async #blind(): Promise<void> {
+    if (this.#state === 'blind') return
+    this.#state = 'blind'
+    await this.listeners.dispatch({ type: 'link', state: 'blind', at: this.#heardUntil })
+  }
+
+  #createEvents(): LinkEvents {
+    const counts = this.#counts
+    return {
+      changed: redisKey => {
+        const key = this.#keys.recordKey(redisKey)
+        if (key === undefined) counts.otherKeys++
+        else void this.listeners.changed(key)
+      },
+      unknown: () => {
+        counts.unknowns++
+        void this.listeners.dispatch({ type: 'unknown' })
+      },
+      live: at => {
+        counts.beats++
+        this.#lastFailure = ''
+        this.#state = 'live'
+        this.#heardUntil = at
+        void this.listeners.dispatch({ type: 'link', state: 'live', at })
+      },
+      blind: () => void this.#blind(),
+      failed: error => this.#failed(error),
+      dropped: () => counts.droppedMessages++,
+    }
+  }
+
+  /** Says each trouble once, not once for each attempt. */
+  #failed(error: StoreUnavailable): void {
+    if (error.message === this.#lastFailure) return
+    this.#lastFailure = error.message
+    void this.listeners.dispatch({ type: 'error', error, place: 'redis link' })
+  }
+}

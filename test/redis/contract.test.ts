@@ -1,0 +1,59 @@
+import { Redis as Redis6 } from 'ioredis'
+import { Redis as Redis5 } from 'ioredis5'
+import { createRedisStore, type RedisStoreOptions, type RedisTarget } from '../../src/redis/index.js'
+import { describeRecordStore } from '../contract/record-store.js'
+import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
+
+interface Variant {
+  /** The target, and what ends it. */
+  target(server: RedisServer): [RedisTarget, () => void]
+  options?: RedisStoreOptions
+}
+
+const none = (): void => {}
+
+const variants: Record<string, Variant> = {
+  'a Redis store on a URL': { target: ({ url }) => [url, none] },
+  'a Redis store on options of ioredis': { target: ({ port }) => [{ host: '127.0.0.1', port }, none] },
+  "a Redis store on a caller's ioredis 6 client": {
+    target: ({ port }) => {
+      const client = new Redis6(port)
+      return [client, () => client.disconnect()]
+    },
+  },
+  "a Redis store on a caller's ioredis 5 client": {
+    target: ({ port }) => {
+      const client = new Redis5(port)
+      return [client, () => client.disconnect()]
+    },
+  },
+  'a Redis store with a key prefix, in database 3': {
+    target: ({ url }) => [`${url}/3`, none],
+    options: { keyPrefix: 'z*[x]:' },
+  },
+}
+
+for (const [name, { target, options }] of Object.entries(variants)) {
+  let server: RedisServer
+  let admin: Redis6
+  const endings: (() => void)[] = []
+  describeRecordStore(name, {
+    async setUp() {
+      server = await startRedisServer()
+      admin = new Redis6(server.port)
+    },
+    create() {
+      const [given, end] = target(server)
+      endings.push(end)
+      return createRedisStore(given, { heartbeatMs: 50, reconnectMinMs: 5, ...options })
+    },
+    async clean() {
+      for (const end of endings.splice(0)) end()
+      await admin.flushall()
+    },
+    async tearDown() {
+      admin.disconnect()
+      await server.stop()
+    },
+  })
+}
