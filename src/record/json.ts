@@ -100,7 +100,6 @@ function scanJson(text: string, uniqueNames: boolean): void {
     } else if (code === 0x7d || code === 0x5d) {
       stack.pop()
       top = stack.at(-1)
-      nameNext = false
     } else if (code === 0x2c && top !== undefined) {
       nameNext = top.names !== undefined
       if (typeof top.step === 'number') top.step++

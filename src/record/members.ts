@@ -1,4 +1,13 @@
-import { type Field, membersOf, readFields, tableOf, unknownMember, writeFields } from './fields.js'
+import {
+  type Field,
+  isEmpty,
+  type Members,
+  membersOf,
+  readFields,
+  tableOf,
+  unknownMember,
+  writeFields,
+} from './fields.js'
 import { copyJson } from './json.js'
 import { integer } from './kinds.js'
 import type { Place } from './place.js'
@@ -6,6 +15,7 @@ import { publishRules, subscribeRules } from './rules.js'
 import type { AclRecord, JsonValue } from './types.js'
 
 type OwnMembers = Omit<AclRecord, 'extra'>
+type Extra = NonNullable<AclRecord['extra']>
 
 /** Unix seconds of the last moment that a `Date` can hold. */
 const LAST_SECOND = 8_640_000_000_000
@@ -44,10 +54,9 @@ const RECORD = tableOf<OwnMembers>({
 export function readRecord(value: unknown, at: Place): AclRecord {
   const members = membersOf(value, at)
   const { spelling, semantics } = at.reading
-  const how = semantics === 'strict' ? 'read' : 'lenient'
   const extra = spelling === 'wire' ? wireExtra(members, at) : programExtra(members, at)
-  const own = readFields(members, RECORD, at, how)
-  return extra.length === 0 ? own : Object.freeze({ ...own, extra: Object.freeze(Object.fromEntries(extra)) })
+  const own = readFields(members, RECORD, at, semantics === 'strict' ? 'read' : 'lenient')
+  return isEmpty(extra) ? own : Object.freeze({ ...own, extra })
 }
 
 /** Gives the members of a canonical record as they stand in JSON. */
@@ -56,7 +65,7 @@ export function writeRecord(record: AclRecord): [name: string, value: JsonValue]
 }
 
 /** In JSON, every member that is not the record's own is extra. */
-function wireExtra(members: ReadonlyMap<string, unknown>, at: Place): [string, JsonValue][] {
+function wireExtra(members: Members, at: Place): Extra {
   const extra: [string, JsonValue][] = []
   for (const [name, value] of members) {
     if (RECORD.rows.some(({ wire }) => wire === name)) continue
@@ -65,22 +74,23 @@ function wireExtra(members: ReadonlyMap<string, unknown>, at: Place): [string, J
     if (isTwin && at.reading.semantics === 'strict') at.at(name).fail(unknownMember(name, RECORD, 'wire'))
     extra.push([name, copyJson(value, at.at(name), 2)])
   }
-  return extra
+  return Object.freeze(Object.fromEntries(extra))
 }
 
 /** In a program, what is extra is told apart, and may not take the place of a member of the record's own. */
-function programExtra(members: ReadonlyMap<string, unknown>, at: Place): [string, JsonValue][] {
+function programExtra(members: Members, at: Place): Extra {
   for (const name of members.keys()) {
     if (name === 'extra' || RECORD.rows.some(row => row.name === name)) continue
     const twin = RECORD.rows.find(({ wire }) => wire === name)
     if (twin !== undefined) at.at(name).fail(`use parseRecord() or ${twin.name}`)
     at.at(name).fail(`${unknownMember(name, RECORD, 'name')}; put members of your own into extra`)
   }
-  if (!members.has('extra')) return []
   const place = at.at('extra')
-  return [...membersOf(members.get('extra'), place)].map(([name, value]) => {
+  const extra = copyJson(members.has('extra') ? members.get('extra') : {}, place, 1)
+  if (typeof extra !== 'object' || extra === null || Array.isArray(extra)) return place.fail('must be an object')
+  for (const name of Object.keys(extra)) {
     const owner = RECORD.rows.find(row => row.name === name || row.wire === name)
     if (owner !== undefined) place.at(name).fail(`use ${owner.name} of the record`)
-    return [name, copyJson(value, place.at(name), 2)]
-  })
+  }
+  return extra as Extra
 }

@@ -1,5 +1,15 @@
 import type { PublishModifiers, PublishProperties } from '../acl/types.js'
-import { isEmpty, itemsOf, membersOf, readFields, readObject, type Table, tableOf, writeObject } from './fields.js'
+import {
+  isEmpty,
+  itemsOf,
+  type Members,
+  membersOf,
+  readFields,
+  readObject,
+  type Table,
+  tableOf,
+  writeObject,
+} from './fields.js'
 import { binaryText, duration, flag, type Kind, messageQos, mqttText, oneOf, text, topicName } from './kinds.js'
 import { isTable, luaMembers } from './lua.js'
 import type { Place } from './place.js'
@@ -18,24 +28,32 @@ const userProperties: Kind<readonly UserProperty[]> = {
     if (!isTable(value)) return undefined
     const properties: UserProperty[] = []
     for (const [key, item] of luaMembers(value, at)) {
-      const members = isTable(item) ? [...luaMembers(item, at.at(key))] : [[key, item] as const]
-      const isNamed = isTable(item) ? !Array.isArray(item) && members.length === 1 : !Array.isArray(value)
-      const known = mqttText.lenient(members[0]?.[1], at)
-      if (!isNamed || known === undefined) return undefined
-      properties.push(Object.freeze([members[0]![0].toWellFormed(), known] as const))
+      const beside = Array.isArray(value) ? undefined : ([key, item] as const)
+      const [name, member] = (isTable(item) ? soleMember(luaMembers(item, at.at(key)), item) : beside) ?? []
+      const known = mqttText.lenient(member, at)
+      if (name === undefined || known === undefined) return undefined
+      properties.push(Object.freeze([name.toWellFormed(), known] as const))
     }
     return Object.freeze(properties)
   },
 }
 
+/** Name and value where an object has just one member. */
+function soleMember(members: Members, object: object): readonly [name: string, value: unknown] | undefined {
+  return members.size === 1 && !Array.isArray(object) ? [...members][0] : undefined
+}
+
 function readWireProperties(value: unknown, at: Place): readonly UserProperty[] {
-  if (!Array.isArray(value))
-    return Object.freeze([...membersOf(value, at)].map(property => readPair(property, at.at(property[0]))))
+  if (!Array.isArray(value)) {
+    return Object.freeze([...membersOf(value, at)].map(member => readPair(member, at.at(member[0]))))
+  }
   const properties = itemsOf(value, at).map((item, index) => {
     const place = at.at(index)
-    const members = isTable(item) && !Array.isArray(item) ? [...membersOf(item, place)] : []
-    if (members.length !== 1) place.fail('must be an object of one name and its value, such as {"name":"value"}')
-    return readPair(members[0]!, place.at(members[0]![0]))
+    const member = isTable(item) && !Array.isArray(item) ? soleMember(membersOf(item, place), item) : undefined
+    if (member === undefined) {
+      return place.fail('must be an object of one name and its value, such as {"name":"value"}')
+    }
+    return readPair(member, place.at(member[0]))
   })
   return Object.freeze(properties)
 }

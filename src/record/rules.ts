@@ -7,7 +7,7 @@ import type { Place } from './place.js'
 import { subscribeModifiers, writeSubscribeModifiers } from './targets.js'
 import type { JsonValue } from './types.js'
 
-// Limits that limit nothing are left out of the canonical form: that is also how VerneMQ reads them most safely.
+// Limits that limit nothing are left out of the canonical form, so that equal rights make equal records.
 const PATTERN: Field<string> = {
   wire: 'pattern',
   ...pattern,

@@ -46,6 +46,11 @@ both('the bounds of parseRecord, $semantics', options => {
     expect(faultOf(() => parse(nested(33)))).toEqual({ path, message: `${path}: is nested deeper than 32 levels` })
   })
 
+  it('looks at the nesting before it looks at what is nested', () => {
+    const fault = faultOf(() => parse(`{"publish_acl":${'['.repeat(32)}${']'.repeat(32)}}`))
+    expect(fault.message).toBe(`publish_acl${'[0]'.repeat(31)}: is nested deeper than 32 levels`)
+  })
+
   it.each(['[', '{"a":', '{"a":[', '[{},[', '["'])('is not overwhelmed by a megabyte of %s', text => {
     const fault = faultOf(() => parse(text.repeat(Math.floor(1_048_576 / text.length))))
     expect(fault.message).toMatch(/is nested deeper than 32 levels$|is not JSON$/)

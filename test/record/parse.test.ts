@@ -330,6 +330,15 @@ describe('parseRecord, strict', () => {
     expect(faultOf(() => parseRecord(retargeted(modifiers)))).toEqual({ path, message: `${path}: ${problem}` })
   })
 
+  it('keeps no -0, which JSON could not give back', () => {
+    expect(Object.is(parseRecord('{"passhash":"h","x":-0}').extra?.x, 0)).toBe(true)
+  })
+
+  it('refuses bytes that begin with a byte order mark', () => {
+    const fault = faultOf(() => parseRecord(new TextEncoder().encode('\ufeff{"passhash":"h"}')))
+    expect(fault).toEqual({ path: '', message: 'record: is not JSON' })
+  })
+
   it('refuses bytes that are not UTF-8', () => {
     const bytes = Uint8Array.from([...new TextEncoder().encode('{"passhash":"'), 0xff, 0x22, 0x7d])
     expect(faultOf(() => parseRecord(bytes))).toEqual({ path: '', message: 'record: is not UTF-8' })

@@ -202,6 +202,9 @@ describe('validateRecord', () => {
       'subscribeAcl[0].modifiers[0]',
       'subscribeAcl[0].modifiers[0]: has options beside a refusal (128)',
     ],
+    ['a map for extra', { passhash: 'h', extra: new Map([['note', 1]]) }, 'extra', 'extra: is no plain object'],
+    ['a text for extra', { passhash: 'h', extra: 'note' }, 'extra', 'extra: must be an object'],
+    ['null for extra', { passhash: 'h', extra: null }, 'extra', 'extra: must be an object'],
     ['an extra of another kind', { passhash: 'h', extra: [] }, 'extra', 'extra: must be an object'],
     [
       'a list inside extra',
