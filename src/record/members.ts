@@ -31,7 +31,7 @@ const PASSHASH: Field<string> = {
   absent: at => at.fail('is missing'),
 }
 
-// VerneMQ does not know this one. A moment that cannot be read must not become «never», in neither way of reading.
+// VerneMQ does not know this one. A moment that cannot be read must never come to mean that the record does not end.
 const EXPIRES_AT: Field<number> = {
   wire: 'expires_at',
   read: integer(LAST_SECOND),
