@@ -86,9 +86,9 @@ export function compileAcl(acl: Acl, options: CompileOptions = {}): CompiledAcl 
 
 const DEFAULT_MAX_LEVELS: Readonly<Record<Semantics, number>> = { strict: 128, vernemq: 10 }
 
-const MQTT_NAME: Reading = { dollarIsText: false, emptyValues: false }
-const VERNEMQ_NAME: Reading = { dollarIsText: false, emptyValues: true }
-const VERNEMQ_FILTER: Reading = { dollarIsText: true, emptyValues: true }
+const MQTT_NAME: Reading = { dollarIsText: false, anyValue: false }
+const VERNEMQ_NAME: Reading = { dollarIsText: false, anyValue: true }
+const VERNEMQ_FILTER: Reading = { dollarIsText: true, anyValue: true }
 
 class Compiled implements CompiledAcl {
   readonly acl: Acl

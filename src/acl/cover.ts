@@ -17,8 +17,13 @@ interface Lengths {
   readonly open: boolean
 }
 
-/** Splits a filter into its levels without `#`, and whether there was one. */
-function split(filter: string): { levels: string[]; open: boolean } {
+/** A filter as its levels without `#`, and whether there was one. */
+export interface SplitFilter {
+  readonly levels: readonly string[]
+  readonly open: boolean
+}
+
+export function splitFilter(filter: string): SplitFilter {
   const levels = filter.split('/')
   const open = levels.at(-1) === '#'
   if (open) levels.pop()
@@ -26,8 +31,8 @@ function split(filter: string): { levels: string[]; open: boolean } {
 }
 
 /** Which lengths of the names of `requested` a pattern covers; `undefined` for none. */
-function coveredLengths(pattern: string, requested: ReturnType<typeof split>): Lengths | undefined {
-  const { levels, open } = split(pattern)
+function coveredLengths(pattern: string, requested: SplitFilter): Lengths | undefined {
+  const { levels, open } = splitFilter(pattern)
   if (!requested.open && (open ? levels.length > requested.levels.length : levels.length !== requested.levels.length)) {
     return undefined
   }
@@ -43,34 +48,32 @@ function coveredLengths(pattern: string, requested: ReturnType<typeof split>): L
 }
 
 /**
- * Picks from what several patterns cover a smallest choice that covers every name of a filter, or tells that there is
- * none. Shared with the compiled ACLs, which collect the same lengths from a trie.
+ * Picks from what several patterns cover a smallest choice that covers every name of a filter. Shared with the compiled
+ * ACLs, which collect the same lengths from a trie.
  *
- * @param covered For each candidate the lengths it covers, in order of preference.
+ * @param covered For each candidate the lengths it covers; of equal ones the first is taken.
  * @param needed Lengths of the names of the requested filter.
- * @returns Positions in `covered`, ascending, or `undefined`.
+ * @returns The choice in the order of `covered`, or `undefined` where even all together leave a name out.
  */
-export function chooseCover(covered: readonly Lengths[], needed: Lengths): number[] | undefined {
+export function chooseCover<L extends Lengths>(covered: readonly L[], needed: Lengths): L[] | undefined {
   if (!needed.open) {
-    const at = covered.findIndex(({ from, open }) => (open ? from <= needed.from : from === needed.from))
-    return at === -1 ? undefined : [at]
+    const one = covered.find(({ from, open }) => (open ? from <= needed.from : from === needed.from))
+    return one && [one]
   }
-  let best = -1
-  for (const [at, { from, open }] of covered.entries()) {
-    if (open && (best === -1 || from < covered[best]!.from)) best = at
+  let widest: L | undefined
+  for (const one of covered) if (one.open && (widest === undefined || one.from < widest.from)) widest = one
+  if (widest === undefined) return undefined
+  const chosen = [widest]
+  for (let length = needed.from; length < widest.from; length++) {
+    const one = covered.find(({ from, open }) => !open && from === length)
+    if (one === undefined) return undefined
+    chosen.push(one)
   }
-  if (best === -1) return undefined
-  const chosen = [best]
-  for (let length = needed.from; length < covered[best]!.from; length++) {
-    const at = covered.findIndex(({ from, open }) => !open && from === length)
-    if (at === -1) return undefined
-    chosen.push(at)
-  }
-  return chosen.sort((a, b) => a - b)
+  return chosen.length === 1 ? chosen : covered.filter(one => chosen.includes(one))
 }
 
 /** The lengths of the names that a filter matches. */
-export function neededLengths(levels: readonly string[], open: boolean): Lengths {
+export function neededLengths({ levels, open }: SplitFilter): Lengths {
   // The shortest name of `#` has one level, and so has that of `/#`, were it not empty: it begins at two.
   const from = levels.length === 0 ? 1 : levels.length === 1 && levels[0] === '' && open ? 2 : levels.length
   return { from, open }
@@ -92,14 +95,14 @@ export function neededLengths(levels: readonly string[], open: boolean): Lengths
  */
 export function filtersCoverFilter(patterns: readonly string[], requested: string): boolean {
   if (topicFilterProblem(requested) !== undefined) return false
-  const wanted = split(parseSubscription(requested).filter)
+  const wanted = splitFilter(parseSubscription(requested).filter)
   const covered: Lengths[] = []
   for (const pattern of patterns) {
     if (topicFilterProblem(pattern) !== undefined) continue
     const lengths = coveredLengths(parseSubscription(pattern).filter, wanted)
     if (lengths !== undefined) covered.push(lengths)
   }
-  return chooseCover(covered, neededLengths(wanted.levels, wanted.open)) !== undefined
+  return chooseCover(covered, neededLengths(wanted)) !== undefined
 }
 
 /**
@@ -147,8 +150,8 @@ export function filterCoversFilter(pattern: string, requested: string): boolean 
  */
 export function filtersOverlap(a: string, b: string): boolean {
   if (topicFilterProblem(a) !== undefined || topicFilterProblem(b) !== undefined) return false
-  const one = split(parseSubscription(a).filter)
-  const two = split(parseSubscription(b).filter)
+  const one = splitFilter(parseSubscription(a).filter)
+  const two = splitFilter(parseSubscription(b).filter)
   const shared = Math.min(one.levels.length, two.levels.length)
   for (let at = 0; at < shared; at++) {
     const left = one.levels[at]!
@@ -161,7 +164,7 @@ export function filtersOverlap(a: string, b: string): boolean {
 }
 
 /** Whether names of one length, existing ones, belong to both filters, whose shared levels agree. */
-function shareLength(one: ReturnType<typeof split>, two: ReturnType<typeof split>, shared: number): boolean {
+function shareLength(one: SplitFilter, two: SplitFilter, shared: number): boolean {
   const longest = Math.max(one.levels.length, two.levels.length)
   if (one.levels.length < longest && !one.open) return false
   if (two.levels.length < longest && !two.open) return false

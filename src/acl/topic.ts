@@ -15,7 +15,8 @@ const SUSPECT_IN_TEXT = /[\0\ud800-\udfff]/
  *
  * A name has 1 to 65,535 bytes of UTF-8, no U+0000, no unpaired surrogate and no wildcard. Judges only what MQTT says:
  * depth is a limit of `compileAcl`, and names beginning with `$` are valid. Of several problems the first in the order
- * of `TopicProblem` is told. Never throws; cost is linear in the length, and 20 to 50 ns for ordinary names.
+ * of `TopicProblem` is told. Never throws: anything but a string is `empty`. Cost is linear in the length, and 20 to
+ * 50 ns for ordinary names.
  *
  * Exported from `mqtt-warden` and `mqtt-warden/acl`.
  *
@@ -24,7 +25,7 @@ const SUSPECT_IN_TEXT = /[\0\ud800-\udfff]/
  * @see MQTT 5 sections 1.5.4, 4.7.1 and 4.7.3
  */
 export function topicNameProblem(topic: string): TopicProblem | undefined {
-  if (topic.length === 0) return 'empty'
+  if (typeof topic !== 'string' || topic.length === 0) return 'empty'
   if (topic.length * 3 > MAX_TOPIC_BYTES && isTooLong(topic)) return 'too_long'
   if (!SUSPECT_IN_NAME.test(topic)) return undefined
   return textProblem(topic) ?? (topic.includes('+') || topic.includes('#') ? 'wildcard_in_name' : undefined)
@@ -35,7 +36,8 @@ export function topicNameProblem(topic: string): TopicProblem | undefined {
  *
  * A filter obeys the rules of a name, save that a whole level may be `+`, and the last may be `#`. A filter that begins
  * with `$share/` is a shared subscription: a share name of at least one character without `+`, `#` or `/`, then `/`, then
- * a filter. Never throws; cost is linear in the length.
+ * a filter. Of several misplaced wildcards the leftmost is told. Never throws: anything but a string is `empty`. Cost is
+ * linear in the length.
  *
  * Exported from `mqtt-warden` and `mqtt-warden/acl`.
  *
@@ -44,7 +46,7 @@ export function topicNameProblem(topic: string): TopicProblem | undefined {
  * @see MQTT 5 sections 4.7.1 and 4.8.2
  */
 export function topicFilterProblem(filter: string): TopicProblem | undefined {
-  if (!filter.startsWith(SHARE_PREFIX)) return plainFilterProblem(filter)
+  if (typeof filter !== 'string' || !filter.startsWith(SHARE_PREFIX)) return plainFilterProblem(filter)
   if (filter.length * 3 > MAX_TOPIC_BYTES && isTooLong(filter)) return 'too_long'
   const problem = textProblem(filter)
   if (problem !== undefined) return problem
@@ -57,7 +59,7 @@ export function topicFilterProblem(filter: string): TopicProblem | undefined {
 
 /** As {@link topicFilterProblem}, with `$share` taken for ordinary text: the rule for the patterns of an ACL. */
 export function plainFilterProblem(filter: string): TopicProblem | undefined {
-  if (filter.length === 0) return 'empty'
+  if (typeof filter !== 'string' || filter.length === 0) return 'empty'
   if (filter.length * 3 > MAX_TOPIC_BYTES && isTooLong(filter)) return 'too_long'
   if (!SUSPECT_IN_NAME.test(filter)) return undefined
   return textProblem(filter) ?? wildcardProblem(filter)
