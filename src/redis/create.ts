@@ -31,10 +31,11 @@ export type RedisTarget =
  * `OutcomeUnknown`, and its connection is reset, so that it cannot arrive later; on TLS the operating system may still
  * deliver it. With `ifMatch` a second try is safe in any case.
  *
- * **Rights** (Redis ACL). To read and watch: `~<keyPrefix>["*` and `&<keyPrefix><ownPrefix>#` with
- * `+ping +multi +exec +get +pttl +scan +client|id +client|tracking +subscribe`. For beats, either `~<ownPrefix>beat:*`
- * with `+set`, or `+client|list`. To write: `+set +del +exists`, and `+eval` for `ifMatch` with a digest. Sentinel needs
- * `+info`, a Cluster `+cluster|slots`. Redis 6.2 or later, or Valkey.
+ * **Rights** (Redis ACL). To read and watch: `%R~<keyPrefix>\["*` (with the backslash: a lone `[` opens a character
+ * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl +scan
+ * +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
+ * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. Sentinel
+ * needs `+info`, a Cluster `+cluster|slots`. Redis 6.2 or later, or Valkey.
  *
  * Exported from `mqtt-warden/redis`.
  *

@@ -37,9 +37,12 @@ export class RecordCommands {
   /** Reads a value together with its expiry, so that neither belongs to another moment. */
   async read(redisKey: Buffer, deadline: Deadline): Promise<StoredValue | undefined> {
     const replies = await this.#send(redisKey, deadline, ['multi'], ['get', redisKey], ['pttl', redisKey], ['exec'])
-    const [bytes, ttlMs] = replies[3] as readonly Reply[]
+    const [bytes, ttlMs] = Array.isArray(replies[3]) ? (replies[3] as readonly Reply[]) : []
     if (bytes instanceof CommandFailure) throw notAString(bytes)
-    return Buffer.isBuffer(bytes) ? { bytes, ttlMs: Number(ttlMs) } : undefined
+    if (bytes === null) return undefined
+    if (Buffer.isBuffer(bytes) && typeof ttlMs === 'number') return { bytes, ttlMs }
+    // Never taken for an absent record: that would let another record decide.
+    throw new CommandFailure('refused', 'redis answered a read in a form that is none of its own')
   }
 
   /** Writes a value; resolves with whether there was one before. An expiry that the key has stays: an edit prolongs nothing. */
