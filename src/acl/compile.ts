@@ -136,22 +136,18 @@ class Compiled implements CompiledAcl {
     // VerneMQ drops a PUBLISH to `$…` before it asks anybody.
     if (this.semantics === 'vernemq' && topic.charCodeAt(0) === 0x24) return denied('no_matching_rule')
     if (this.#publish === undefined) return denied('no_matching_rule')
-    const size = facts?.payloadSize
+    const retain = facts?.retain !== undefined && facts.retain !== false
     return matchWalk
-      .limits(
-        checkedQos(facts?.qos),
-        size !== undefined && size >= 0 ? size : UNKNOWN_SIZE,
-        facts?.retain !== undefined && facts.retain !== false,
-      )
+      .limits(checkedQos(facts?.qos), checkedSize(facts?.payloadSize), retain)
       .decide(this.#publish, topic, principal, this.#reading)
   }
 
   authorizeSubscribe(principal: Principal, filter: string, facts?: SubscribeFacts): Decision {
     if (typeof filter !== 'string') return denied('filter_invalid')
     if (this.semantics === 'vernemq') return this.#subscribeAsVernemq(principal, filter, facts)
-    if (topicFilterProblem(filter) !== undefined) return denied('filter_invalid')
     const plain = parseSubscription(filter).filter
     if (isTooDeep(plain, this.maxLevels)) return denied('too_deep')
+    if (topicFilterProblem(filter) !== undefined) return denied('filter_invalid')
     if (this.#subscribe === undefined) return denied('no_matching_rule')
     return decideCover(this.#subscribe, plain, checkedQos(facts?.qos), principal)
   }
@@ -165,8 +161,8 @@ class Compiled implements CompiledAcl {
 
   /** VerneMQ matches the words of the filter as though it were a topic name: `+` admits `#`, and `$` is plain text. */
   #subscribeAsVernemq(principal: Principal, filter: string, facts: SubscribeFacts | undefined): Decision {
-    if (vernemqFilterProblem(filter)) return denied('filter_invalid')
     if (isTooDeep(filter, this.maxLevels)) return denied('too_deep')
+    if (vernemqFilterProblem(filter)) return denied('filter_invalid')
     if (this.#subscribe === undefined) return denied('no_matching_rule')
     return matchWalk
       .limits(checkedQos(facts?.qos), UNKNOWN_SIZE, false)
@@ -174,8 +170,10 @@ class Compiled implements CompiledAcl {
   }
 
   #judgeName(topic: string): Decision | undefined {
-    if (typeof topic !== 'string' || topicNameProblem(topic) !== undefined) return denied('topic_invalid')
-    return isTooDeep(topic, this.maxLevels) ? denied('too_deep') : undefined
+    if (typeof topic !== 'string') return denied('topic_invalid')
+    // Depth comes first: however long a hostile name is, counting stops at the limit.
+    if (isTooDeep(topic, this.maxLevels)) return denied('too_deep')
+    return topicNameProblem(topic) === undefined ? undefined : denied('topic_invalid')
   }
 
   #checkPattern(pattern: string, place: string): void {
@@ -203,6 +201,11 @@ class Compiled implements CompiledAcl {
 /** Anything but a QoS that MQTT knows fits no rule. */
 function checkedQos(qos: unknown): number {
   return qos === undefined ? 0 : qos === 0 || qos === 1 || qos === 2 ? qos : Number.POSITIVE_INFINITY
+}
+
+/** Neither does a payload size that is none. */
+function checkedSize(size: unknown): number {
+  return size === undefined ? UNKNOWN_SIZE : typeof size === 'number' && size >= 0 ? size : Number.POSITIVE_INFINITY
 }
 
 /** VerneMQ takes `$share` for a filter like any other, save that it wants three levels. */

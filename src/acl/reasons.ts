@@ -6,7 +6,10 @@ export interface ReasonRow {
   readonly connack5: number
   /** MQTT 3.1 and 3.1.1 return code of CONNACK (3.1.1 section 3.2.2.3). */
   readonly connack3: 2 | 3 | 4 | 5
-  /** MQTT 5 reason code of PUBACK, PUBREC, SUBACK or DISCONNECT. SUBACK of MQTT 3.1.1 knows only 0x80. */
+  /**
+   * MQTT 5 reason code of DISCONNECT, and of PUBACK, PUBREC or SUBACK where the reason answers a PUBLISH or SUBSCRIBE.
+   * SUBACK of MQTT 3.1.1 knows only 0x80.
+   */
   readonly code5: number
   /** For people; goes behind "refused: ". */
   readonly text: string
@@ -30,7 +33,7 @@ function row(connack5: number, connack3: ReasonRow['connack3'], code5: number, t
 export const reasons: Readonly<Record<DenyReason, ReasonRow>> = Object.freeze({
   bad_credentials: row(0x86, 4, NOT_AUTHORIZED, 'user name, client id or password is wrong'),
   anonymous_refused: row(0x86, 4, NOT_AUTHORIZED, 'a client without a user name is not accepted'),
-  client_id_refused: row(0x85, 2, 0x85, 'the client id is not acceptable'),
+  client_id_refused: row(0x85, 2, NOT_AUTHORIZED, 'the client id is not acceptable'),
   client_id_taken: row(0x85, 2, 0x8e, 'the client id belongs to another account'),
   record_invalid: row(NOT_AUTHORIZED, 5, NOT_AUTHORIZED, 'the record of the account cannot be used'),
   store_unavailable: row(SERVER_UNAVAILABLE, 3, IMPLEMENTATION_SPECIFIC, 'the store of the records cannot be asked'),
@@ -39,12 +42,12 @@ export const reasons: Readonly<Record<DenyReason, ReasonRow>> = Object.freeze({
   throttled: row(0x9f, 3, 0x96, 'too many failed logins'),
   expired: row(NOT_AUTHORIZED, 5, NOT_AUTHORIZED, 'the record of the account has expired'),
   revoked: row(NOT_AUTHORIZED, 5, NOT_AUTHORIZED, 'the session was revoked'),
-  closed: row(SERVER_UNAVAILABLE, 3, 0x8b, 'the session or the authorizer is closed'),
+  closed: row(SERVER_UNAVAILABLE, 3, IMPLEMENTATION_SPECIFIC, 'the session or the authorizer is closed'),
   topic_invalid: row(0x90, 5, 0x90, 'the topic name is not valid'),
-  filter_invalid: row(0x8f, 5, 0x8f, 'the topic filter is not valid'),
+  filter_invalid: row(NOT_AUTHORIZED, 5, 0x8f, 'the topic filter is not valid'),
   too_deep: row(0x90, 5, NOT_AUTHORIZED, 'the topic has too many levels'),
   no_matching_rule: row(NOT_AUTHORIZED, 5, NOT_AUTHORIZED, 'no rule allows it'),
-  shared_subscription_unsupported: row(0x9e, 5, 0x9e, 'the broker has no shared subscriptions'),
+  shared_subscription_unsupported: row(NOT_AUTHORIZED, 5, 0x9e, 'the broker has no shared subscriptions'),
   modifiers_unsupported: row(
     IMPLEMENTATION_SPECIFIC,
     5,

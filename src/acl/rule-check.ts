@@ -1,8 +1,35 @@
+import { quote } from '../errors.js'
+import { MAX_PAYLOAD_SIZE } from './rule.js'
 import type { Acl } from './types.js'
 
-const COMMON = ['pattern', 'maxQos', 'modifiers']
-const PUBLISH_MEMBERS: ReadonlySet<string> = new Set([...COMMON, 'maxPayloadSize', 'allowedRetain'])
-const SUBSCRIBE_MEMBERS: ReadonlySet<string> = new Set(COMMON)
+/** Tells what a value must be, where it is not that. */
+type Check = (value: unknown) => string | undefined
+
+function check(what: string, holds: (value: unknown) => boolean): Check {
+  return value => (holds(value) ? undefined : `must be ${what}`)
+}
+
+const pattern = check('a string', value => typeof value === 'string')
+const maxQos = check('0, 1 or 2', value => value === 0 || value === 1 || value === 2)
+
+const PUBLISH_MEMBERS: ReadonlyMap<string, Check> = new Map([
+  ['pattern', pattern],
+  ['maxQos', maxQos],
+  [
+    'maxPayloadSize',
+    check(
+      `an integer from 0 to ${MAX_PAYLOAD_SIZE}`,
+      value => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_PAYLOAD_SIZE,
+    ),
+  ],
+  ['allowedRetain', check('true or false', value => typeof value === 'boolean')],
+  ['modifiers', check('an object', value => typeof value === 'object' && value !== null && !Array.isArray(value))],
+])
+const SUBSCRIBE_MEMBERS: ReadonlyMap<string, Check> = new Map([
+  ['pattern', pattern],
+  ['maxQos', maxQos],
+  ['modifiers', check('an array', Array.isArray)],
+])
 
 /**
  * Checks the shape of rules that a program hands over, so that a misspelt limit is a fault and not a missing limit.
@@ -21,29 +48,24 @@ export function checkRules(acl: Acl): Acl {
   }
 }
 
-function checkList<R extends object>(rules: readonly R[] | undefined, place: string, members: ReadonlySet<string>) {
+function checkList<R>(rules: readonly R[] | undefined, place: string, members: ReadonlyMap<string, Check>) {
   if (rules === undefined) return []
   if (!Array.isArray(rules)) throw new TypeError(`${place}: must be an array`)
   for (const [index, rule] of rules.entries()) checkRule(rule, `${place}[${index}]`, members)
   return rules as readonly R[]
 }
 
-function checkRule(rule: unknown, place: string, members: ReadonlySet<string>): void {
+function checkRule(rule: unknown, place: string, members: ReadonlyMap<string, Check>): void {
   if (typeof rule !== 'object' || rule === null) throw new TypeError(`${place}: must be an object`)
-  const { pattern, maxQos, maxPayloadSize, allowedRetain } = rule as Record<string, unknown>
   for (const name of Object.keys(rule)) {
     if (members.has(name)) continue
-    throw new TypeError(`${place}.${name}: ${members.has(camel(name)) ? `use ${camel(name)}` : 'unknown member'}`)
+    const problem = members.has(camel(name)) ? `use ${camel(name)}` : 'unknown member'
+    throw new TypeError(`${place}${/^\w+$/.test(name) ? `.${name}` : `[${quote(name)}]`}: ${problem}`)
   }
-  if (typeof pattern !== 'string') throw new TypeError(`${place}.pattern: must be a string`)
-  if (maxQos !== undefined && maxQos !== 0 && maxQos !== 1 && maxQos !== 2) {
-    throw new TypeError(`${place}.maxQos: must be 0, 1 or 2`)
-  }
-  if (maxPayloadSize !== undefined && !(Number.isInteger(maxPayloadSize) && (maxPayloadSize as number) >= 0)) {
-    throw new TypeError(`${place}.maxPayloadSize: must be an integer from 0`)
-  }
-  if (allowedRetain !== undefined && typeof allowedRetain !== 'boolean') {
-    throw new TypeError(`${place}.allowedRetain: must be true or false`)
+  for (const [name, tell] of members) {
+    const value = (rule as Record<string, unknown>)[name]
+    const problem = value === undefined && name !== 'pattern' ? undefined : tell(value)
+    if (problem !== undefined) throw new TypeError(`${place}.${name}: ${problem}`)
   }
 }
 

@@ -186,7 +186,7 @@ export function publishVerdict(
   facts: Facts,
   { semantics, maxLevels, unknownFits }: ReferenceOptions,
 ): Verdict {
-  if (isText(topic) && topic.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
+  if (topic.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   if (!isName(topic)) return { allow: false, reason: 'topic_invalid' }
   if (semantics === 'vernemq' && topic.startsWith('$')) return { allow: false, reason: 'no_matching_rule' }
   const mode = { semantics, maxLevels, dollarIsText: false }
@@ -199,7 +199,7 @@ export function receiveVerdict(
   topic: string,
   { semantics, maxLevels }: ReferenceOptions,
 ): Verdict {
-  if (isText(topic) && topic.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
+  if (topic.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   if (!isName(topic)) return { allow: false, reason: 'topic_invalid' }
   const mode = { semantics, maxLevels, dollarIsText: false }
   return decideMatch(rules, topic.split('/'), principal, mode, () => undefined)
@@ -212,12 +212,12 @@ export function subscribeVerdict(
   facts: Facts,
   { semantics, maxLevels }: ReferenceOptions,
 ): Verdict {
-  const share = /^\$share\/([^/]*)\/?/.exec(filter)
+  const share = /^\$share\/([^/]+)\//.exec(filter)
   const plain = semantics === 'strict' && share !== null ? filter.slice(share[0].length) : filter
-  if (isText(filter) && plain.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
+  if (plain.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   const isValid = semantics === 'strict' ? isFilter : isVernemqFilter
   if (!isValid(plain)) return { allow: false, reason: 'filter_invalid' }
-  if (semantics === 'strict' && share !== null && !/^[^/+#]+$/.test(share[1]!)) {
+  if (semantics === 'strict' && filter.startsWith('$share/') && !isName(share?.[1])) {
     return { allow: false, reason: 'filter_invalid' }
   }
   const mode = { semantics, maxLevels, dollarIsText: semantics === 'vernemq' }
