@@ -23,6 +23,8 @@ try {
   scenes = new Scenes(cluster, authorizer, report)
   await scenes.play()
 } finally {
+  // What the nodes say about the cleaning up is no part of the story.
+  scenes = undefined
   await restore()
   await authorizer.close()
   await cluster.close()

@@ -40,7 +40,7 @@ export class RecordedClient {
 
   subscribe(filters: string[], qos: 0 | 1): void {
     this.client.subscribe(filters, { qos }, error => {
-      this.#add(`subscribe-callback ${error === null ? 'ok' : `error: ${error}`}`)
+      this.#add(`subscribe-callback ${error === null ? 'ok' : `error: ${error.message}`}`)
     })
   }
 
