@@ -53,3 +53,4 @@ await new Promise<void>(resolve => {
 })
 await node.close()
 connection.disconnect()
+if (process.connected) process.disconnect()
