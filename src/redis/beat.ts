@@ -4,7 +4,7 @@ import { CommandFailure } from './failure.js'
 import type { KeySpace } from './keys.js'
 import type { Lane } from './lane.js'
 import type { RedisSettings } from './options.js'
-import { Deadline, within } from './time.js'
+import { within } from './time.js'
 
 /** Answers to a `SET` that say no more than that this user, or this server for now, may not write. */
 const CANNOT_WRITE: ReadonlySet<string> = new Set(['NOPERM', 'OOM', 'MISCONF'])
@@ -56,18 +56,17 @@ export class Beat {
 
   /** Resolves when everything up to the moment of the call was heard; rejects when that cannot be shown in time. */
   async prove(): Promise<void> {
-    const deadline = new Deadline(this.#context.settings.heartbeatTimeoutMs)
     if (this.#mayWrite) {
-      const refused = await this.#write(deadline)
+      const refused = await this.#write()
       if (refused === undefined) return
       if (!CANNOT_WRITE.has(refused.code)) throw refused
       this.#mayWrite = false
     }
-    await this.#ask(deadline)
+    await this.#ask()
   }
 
   /** Writes a beat and awaits its return, or gives back the server's refusal. */
-  async #write(deadline: Deadline): Promise<CommandFailure | undefined> {
+  async #write(): Promise<CommandFailure | undefined> {
     const { keys, settings, lane, keyEnd } = this.#context
     const key = keys.beatKey(keyEnd())
     const returned = new Promise<void>((resolve, reject) => {
@@ -75,23 +74,24 @@ export class Beat {
     })
     returned.catch(() => {})
     try {
-      const connection = await lane.acquire(deadline.remainingMs)
-      const lifeMs = String(settings.heartbeatTimeoutMs)
-      const [reply] = await connection.requestAll([['set', key, '', 'px', lifeMs]], deadline.remainingMs)
+      const timeoutMs = settings.heartbeatTimeoutMs
+      const connection = await lane.acquire(timeoutMs)
+      const [reply] = await connection.requestAll([['set', key, '', 'px', String(timeoutMs)]], timeoutMs)
       if (reply instanceof CommandFailure) return reply
-      await within(returned, deadline.remainingMs, () => missed(settings.heartbeatTimeoutMs))
+      await within(returned, timeoutMs, () => missed(timeoutMs))
       return undefined
     } finally {
       this.#awaited = undefined
     }
   }
 
-  async #ask(deadline: Deadline): Promise<void> {
-    const connection = await this.#context.lane.acquire(deadline.remainingMs)
+  async #ask(): Promise<void> {
+    const timeoutMs = this.#context.settings.heartbeatTimeoutMs
+    const connection = await this.#context.lane.acquire(timeoutMs)
     const id = String(this.#clientId)
-    const listed = await connection.request(['client', 'list', 'id', id], deadline.remainingMs)
+    const listed = await connection.request(['client', 'list', 'id', id], timeoutMs)
     if (!isTracked(listed, id)) throw new CommandFailure('refused', 'redis no longer tracks keys for the link')
-    await this.#connection.request(['ping'], deadline.remainingMs)
+    await this.#connection.request(['ping'], timeoutMs)
   }
 }
 

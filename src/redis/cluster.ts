@@ -9,7 +9,7 @@ import type { Nodes, Watching } from './nodes.js'
 import type { RedisSettings } from './options.js'
 import { slotOf } from './slots.js'
 import { type Address, nodeTemplate, openLike } from './template.js'
-import { Backoff, type Deadline, within } from './time.js'
+import { Backoff, within } from './time.js'
 import { addressOf, type ClusterView, mapAddress, placeOf, readTopology, type Topology } from './topology.js'
 
 /** The masters of a Cluster, each with a lane of its own; replicas are never asked. */
@@ -38,25 +38,30 @@ export class ClusterNodes implements Nodes, ClusterView {
     return this.#topology
   }
 
-  async laneOf(redisKey: Buffer, deadline: Deadline): Promise<Lane> {
-    const topology = this.#topology ?? (await this.#refreshBy(deadline))
+  async laneOf(redisKey: Buffer): Promise<Lane> {
+    const topology = this.#topology ?? (await this.#refreshInTime())
     const slot = slotOf(redisKey)
     const owner = topology.masters.find(master => master.owns(slot))
     if (owner === undefined) throw new CommandFailure('unsent', `no cluster node owns slot ${slot}`)
     return this.laneAt(owner.place)
   }
 
-  async lanes(deadline: Deadline): Promise<readonly Lane[]> {
-    const { masters } = await this.#refreshBy(deadline)
+  async lanes(): Promise<readonly Lane[]> {
+    const { masters } = await this.#refreshInTime()
     return masters.map(({ place }) => this.laneAt(place))
   }
 
   /** Asks the node that is said to own the key how things stand: it knows best. */
-  async redirected(refusal: CommandFailure, deadline: Deadline): Promise<boolean> {
+  async redirected(refusal: CommandFailure): Promise<boolean> {
     if (refusal.code !== 'MOVED') return false
-    if (refusal.movedTo === undefined) await this.#refreshBy(deadline)
-    else await this.ask(placeOf(mapAddress(this.#options, addressOf(refusal.movedTo))), deadline.remainingMs)
-    return true
+    try {
+      if (refusal.movedTo === undefined) await this.#refreshInTime()
+      else
+        await this.ask(placeOf(mapAddress(this.#options, addressOf(refusal.movedTo))), this.#settings.commandTimeoutMs)
+      return true
+    } catch (error) {
+      throw new CommandFailure('unsent', lossOf(error).message, { cause: error })
+    }
   }
 
   watch(events: LinkEvents): Watching {
@@ -109,9 +114,10 @@ export class ClusterNodes implements Nodes, ClusterView {
     return this.#refreshing
   }
 
-  #refreshBy(deadline: Deadline): Promise<Topology> {
-    return within(this.refresh(), deadline.remainingMs, () => {
-      return new CommandFailure('unsent', `no cluster node answered within ${deadline.timeoutMs} ms`)
+  #refreshInTime(): Promise<Topology> {
+    const timeoutMs = this.#settings.commandTimeoutMs
+    return within(this.refresh(), timeoutMs, () => {
+      return new CommandFailure('unsent', `no cluster node answered within ${timeoutMs} ms`)
     })
   }
 

@@ -78,7 +78,7 @@ export class Connection {
       const replies = Promise.all(commands.map(command => this.#send(command)))
       return await within(Promise.race([replies, lost]), timeoutMs, () => {
         this.destroy(new CommandFailure('lost', 'connection destroyed, since a command was not answered in time'))
-        return new CommandFailure('timeout', `no reply within ${Math.round(timeoutMs)} ms`)
+        return new CommandFailure('timeout', `no reply within ${timeoutMs} ms`)
       })
     } finally {
       this.#underWay.delete(fail)

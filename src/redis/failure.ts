@@ -61,7 +61,7 @@ export function writeError(error: unknown): unknown {
   // A refusal without an error code is not Redis', but e.g. of a proxy that lost the server behind it.
   const surelyNot = error.kind === 'unsent' || (error.kind === 'refused' && error.code !== '')
   if (surelyNot) return new StoreUnavailable(unavailable(error), { cause: error })
-  return new OutcomeUnknown(`the write was sent, and its outcome is unknown: ${error.message}`, { cause: error })
+  return new OutcomeUnknown(`the outcome of the write is unknown: ${error.message}`, { cause: error })
 }
 
 function unavailable(error: CommandFailure): string {

@@ -35,7 +35,7 @@ export class Lane {
     if (this.#down !== undefined) throw new CommandFailure('unsent', this.#down.message, { cause: this.#down })
     try {
       return await within(this.#attempt ?? this.#connect(), waitMs, () => {
-        return new CommandFailure('lost', `no connection within ${Math.round(waitMs)} ms`)
+        return new CommandFailure('lost', `no connection within ${waitMs} ms`)
       })
     } catch (error) {
       if (this.#closing.signal.aborted) throw closed()

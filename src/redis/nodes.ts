@@ -1,7 +1,6 @@
 import type { CommandFailure } from './failure.js'
 import type { Lane } from './lane.js'
 import type { LinkEvents } from './link.js'
-import type { Deadline } from './time.js'
 
 /** A watch over all servers that hold records. */
 export interface Watching {
@@ -12,11 +11,11 @@ export interface Watching {
 /** The servers that hold records: one, or the masters of a Cluster. */
 export interface Nodes {
   /** Way to the server that has a key. */
-  laneOf(redisKey: Buffer, deadline: Deadline): Promise<Lane>
+  laneOf(redisKey: Buffer): Promise<Lane>
   /** Ways to all servers that have records. */
-  lanes(deadline: Deadline): Promise<readonly Lane[]>
+  lanes(): Promise<readonly Lane[]>
   /** Takes a refusal for advice. Resolves with whether another try may go elsewhere. */
-  redirected(refusal: CommandFailure, deadline: Deadline): Promise<boolean>
+  redirected(refusal: CommandFailure): Promise<boolean>
   /** Begins to hear changes. `live` is reported only while those of every server are heard. */
   watch(events: LinkEvents): Watching
   /** Ends everything, a watch included; resolves when all sockets are closed. */

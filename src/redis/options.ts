@@ -38,15 +38,16 @@ export interface RedisStoreOptions {
   readonly heartbeatMs?: number
 
   /**
-   * Longest wait for a beat to come back. After it the link counts as deaf: it is cut, and set up again. 50 to 60,000.
+   * Longest wait for a beat to be answered, and then to come back. After it the link counts as deaf: it is cut, and set
+   * up again. 50 to 60,000.
    *
    * @default 2_000
    */
   readonly heartbeatTimeoutMs?: number
 
   /**
-   * Longest wait for the answer to a call, the wait for a first connection included. After it a read fails with
-   * `StoreTimeout`, a write that was sent with `OutcomeUnknown`, and the connection is cut. 10 to 60,000.
+   * Longest wait for an answer of Redis. After it a read fails with `StoreTimeout`, a write with `OutcomeUnknown`, and
+   * the connection is cut. Also the longest wait for a first connection, before that. 10 to 60,000.
    *
    * @default 2_000
    */

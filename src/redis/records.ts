@@ -4,7 +4,6 @@ import type { Command } from './client.js'
 import type { Connection, Reply } from './connection.js'
 import { CommandFailure } from './failure.js'
 import type { Nodes } from './nodes.js'
-import type { Deadline } from './time.js'
 
 /** How often a command follows the advice of a Cluster node that does not own its key. */
 const MAX_REDIRECTIONS = 3
@@ -29,14 +28,17 @@ export interface StoredValue {
 /** The commands that read and write records. Failures are `CommandFailure`s. */
 export class RecordCommands {
   readonly #nodes: Nodes
+  /** For each answer, counted from when its command was sent: what this process was busy with before does not count. */
+  readonly #timeoutMs: number
 
-  constructor(nodes: Nodes) {
+  constructor(nodes: Nodes, timeoutMs: number) {
     this.#nodes = nodes
+    this.#timeoutMs = timeoutMs
   }
 
   /** Reads a value together with its expiry, so that neither belongs to another moment. */
-  async read(redisKey: Buffer, deadline: Deadline): Promise<StoredValue | undefined> {
-    const replies = await this.#send(redisKey, deadline, ['multi'], ['get', redisKey], ['pttl', redisKey], ['exec'])
+  async read(redisKey: Buffer): Promise<StoredValue | undefined> {
+    const replies = await this.#send(redisKey, [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']])
     const [bytes, ttlMs] = Array.isArray(replies[3]) ? (replies[3] as readonly Reply[]) : []
     if (bytes instanceof CommandFailure) throw notAString(bytes)
     if (bytes === null) return undefined
@@ -46,31 +48,29 @@ export class RecordCommands {
   }
 
   /** Writes a value; resolves with whether there was one before. An expiry that the key has stays: an edit prolongs nothing. */
-  async put(redisKey: Buffer, text: string, ifMatch: string | null | undefined, deadline: Deadline): Promise<boolean> {
-    if (typeof ifMatch === 'string') return this.#writeIf(redisKey, ifMatch, [PUT_IF, text], deadline)
-    if (ifMatch === undefined)
-      return (await this.#one(redisKey, deadline, ['set', redisKey, text, 'keepttl', 'get'])) !== null
-    if ((await this.#one(redisKey, deadline, ['set', redisKey, text, 'nx'])) === null) throw recordConflict(null)
+  async put(redisKey: Buffer, text: string, ifMatch: string | null | undefined): Promise<boolean> {
+    if (typeof ifMatch === 'string') return this.#writeIf(redisKey, ifMatch, [PUT_IF, text])
+    if (ifMatch === undefined) return (await this.#write(redisKey, ['set', redisKey, text, 'keepttl', 'get'])) !== null
+    if ((await this.#write(redisKey, ['set', redisKey, text, 'nx'])) === null) throw recordConflict(null)
     return false
   }
 
   /** Removes a value; resolves with whether there was one. */
-  async delete(redisKey: Buffer, ifMatch: string | null | undefined, deadline: Deadline): Promise<boolean> {
-    if (typeof ifMatch === 'string') return this.#writeIf(redisKey, ifMatch, [DELETE_IF], deadline)
-    if (ifMatch === undefined) return (await this.#one(redisKey, deadline, ['del', redisKey])) === 1
-    if ((await this.#one(redisKey, deadline, ['exists', redisKey])) === 1) throw recordConflict(null)
+  async delete(redisKey: Buffer, ifMatch: string | null | undefined): Promise<boolean> {
+    if (typeof ifMatch === 'string') return this.#writeIf(redisKey, ifMatch, [DELETE_IF])
+    if (ifMatch === undefined) return (await this.#write(redisKey, ['del', redisKey])) === 1
+    if ((await this.#write(redisKey, ['exists', redisKey])) === 1) throw recordConflict(null)
     return false
   }
 
-  /** Yields the Redis keys that match, page by page; each page has its own deadline. */
-  async *scan(glob: string, createDeadline: () => Deadline): AsyncGenerator<readonly Buffer[]> {
-    for (const lane of await this.#nodes.lanes(createDeadline())) {
+  /** Yields the Redis keys that match, page by page. */
+  async *scan(glob: string): AsyncGenerator<readonly Buffer[]> {
+    for (const lane of await this.#nodes.lanes()) {
       let cursor = '0'
       do {
-        const deadline = createDeadline()
-        const connection = await lane.acquire(deadline.remainingMs)
+        const connection = await lane.acquire(this.#timeoutMs)
         const command: Command = ['scan', cursor, 'match', glob, 'count', SCAN_COUNT]
-        const page = (await connection.request(command, deadline.remainingMs)) as readonly [Buffer, readonly Buffer[]]
+        const page = (await connection.request(command, this.#timeoutMs)) as readonly [Buffer, readonly Buffer[]]
         cursor = page[0].toString()
         yield page[1]
       } while (cursor !== '0')
@@ -81,42 +81,51 @@ export class RecordCommands {
     redisKey: Buffer,
     ifMatch: string,
     [script, ...values]: readonly [script: string, ...values: string[]],
-    deadline: Deadline,
   ): Promise<boolean> {
-    const stored = await this.read(redisKey, deadline).catch(error => {
-      // The write has not been sent yet, so its outcome is known.
-      if (!(error instanceof CommandFailure) || error.kind === 'refused') throw error
-      throw new CommandFailure('unsent', error.message, { cause: error })
-    })
+    const stored = await this.read(redisKey)
     if (stored === undefined || digestOf(stored.bytes) !== ifMatch) throw recordConflict(ifMatch)
-    const written = await this.#one(redisKey, deadline, ['eval', script, '1', redisKey, stored.bytes, ...values])
+    const written = await this.#write(redisKey, ['eval', script, '1', redisKey, stored.bytes, ...values])
     if (written !== 1) throw recordConflict(ifMatch)
     return true
   }
 
-  async #one(redisKey: Buffer, deadline: Deadline, command: Command): Promise<Reply> {
-    return (await this.#send(redisKey, deadline, command))[0] as Reply
+  /**
+   * Sends a command that writes, over a connection that has answered just before. What is written to a line that no
+   * longer carries anything may be delivered when it does again, whatever became of the connection meanwhile.
+   */
+  async #write(redisKey: Buffer, command: Command): Promise<Reply> {
+    const [reply] = await this.#send(redisKey, [command], connection =>
+      connection.requestAll([['ping']], this.#timeoutMs),
+    )
+    return reply as Reply
   }
 
   /** Sends commands about one key to the server that has it. Each is sent again only where it was refused. */
-  async #send(redisKey: Buffer, deadline: Deadline, ...commands: readonly Command[]): Promise<readonly Reply[]> {
+  async #send(
+    redisKey: Buffer,
+    commands: readonly Command[],
+    prepare?: (connection: Connection) => Promise<unknown>,
+  ): Promise<readonly Reply[]> {
     for (let redirections = 0; ; redirections++) {
-      const lane = await this.#nodes.laneOf(redisKey, deadline)
-      const connection = await lane.acquire(deadline.remainingMs)
-      const replies = await connection.requestAll(commands, deadline.remainingMs)
+      const lane = await this.#nodes.laneOf(redisKey)
+      const connection = await lane.acquire(this.#timeoutMs)
+      await prepare?.(connection)
+      const replies = await connection.requestAll(commands, this.#timeoutMs)
       const refusal = replies.find(reply => reply instanceof CommandFailure)
       if (refusal === undefined) return replies
-      leaveTransaction(connection, replies.at(-1))
-      if (redirections === MAX_REDIRECTIONS || !(await this.#nodes.redirected(refusal, deadline))) {
+      if (isStuck(commands, replies)) connection.destroy(refusal)
+      if (redirections === MAX_REDIRECTIONS || !(await this.#nodes.redirected(refusal))) {
         throw refusal.code === 'WRONGTYPE' ? notAString(refusal) : refusal
       }
     }
   }
 }
 
-/** An EXEC that was refused for itself leaves the connection queueing whatever comes next. */
-function leaveTransaction(connection: Connection, last: Reply | undefined): void {
-  if (last instanceof CommandFailure && last.code === 'NOPERM') connection.destroy(last)
+/** Whether a transaction was begun and its EXEC refused for itself: the connection would queue whatever comes next. */
+function isStuck(commands: readonly Command[], replies: readonly Reply[]): boolean {
+  if (commands[0]?.[0] !== 'multi' || replies[0] instanceof CommandFailure) return false
+  const last = replies.at(-1)
+  return last instanceof CommandFailure && last.code !== 'EXECABORT'
 }
 
 function notAString(refusal: CommandFailure): RecordInvalid {

@@ -9,7 +9,6 @@ import type { KeySpace } from './keys.js'
 import type { Nodes } from './nodes.js'
 import type { RedisSettings } from './options.js'
 import { RecordCommands } from './records.js'
-import { Deadline } from './time.js'
 import { type RedisStoreStats, Watch } from './watch.js'
 
 /** A record store on Redis. */
@@ -40,7 +39,7 @@ export class RedisRecordStore implements RedisStore {
     this.#settings = settings
     this.#keys = keys
     this.#nodes = nodes
-    this.#commands = new RecordCommands(nodes)
+    this.#commands = new RecordCommands(nodes, settings.commandTimeoutMs)
     this.#watch = new Watch(nodes, keys)
   }
 
@@ -53,7 +52,7 @@ export class RedisRecordStore implements RedisStore {
     const redisKey = this.#keys.redisKey(prepareKey(key).text)
     // Taken before the read is sent, so as to end the record no later than Redis does.
     const readAtMs = Date.now()
-    const value = await this.#reading(() => this.#commands.read(redisKey, this.#deadline()))
+    const value = await this.#reading(() => this.#commands.read(redisKey))
     if (value === undefined) return undefined
     const record = parseRecord(value.bytes, { semantics: this.semantics, maxBytes: this.#settings.maxRecordBytes })
     const stored = { record, digest: digestOf(value.bytes) }
@@ -66,7 +65,7 @@ export class RedisRecordStore implements RedisStore {
     const prepared = prepareKey(key)
     const { text, digest, warnings } = prepareRecord(prepared.key, record, { maxBytes: this.#settings.maxRecordBytes })
     const replaced = await this.#writing(prepared, redisKey => {
-      return this.#commands.put(redisKey, text, options?.ifMatch, this.#deadline())
+      return this.#commands.put(redisKey, text, options?.ifMatch)
     })
     return { digest, replaced, warnings }
   }
@@ -75,14 +74,14 @@ export class RedisRecordStore implements RedisStore {
     this.#demandOpen()
     checkWriteOptions(options)
     const replaced = await this.#writing(prepareKey(key), redisKey => {
-      return this.#commands.delete(redisKey, options?.ifMatch, this.#deadline())
+      return this.#commands.delete(redisKey, options?.ifMatch)
     })
     return { digest: null, replaced, warnings: [] }
   }
 
   async *scan(): AsyncGenerator<RecordKey> {
     this.#demandOpen()
-    const pages = this.#commands.scan(this.#keys.recordGlob, () => this.#deadline())
+    const pages = this.#commands.scan(this.#keys.recordGlob)
     for (;;) {
       const page = await this.#reading(() => pages.next())
       if (page.done) return
@@ -132,10 +131,6 @@ export class RedisRecordStore implements RedisStore {
       if (mayHaveWritten(meaning)) await this.#watch.listeners.changed(key)
       throw meaning
     }
-  }
-
-  #deadline(): Deadline {
-    return new Deadline(this.#settings.commandTimeoutMs)
   }
 
   #demandOpen(): void {

@@ -1,21 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** What is left of the time a call may take, whatever it has to wait for. */
-export class Deadline {
-  readonly timeoutMs: number
-  readonly #end: number
-
-  constructor(timeoutMs: number) {
-    this.timeoutMs = timeoutMs
-    this.#end = performance.now() + timeoutMs
-  }
-
-  /** Milliseconds left, at least 1. */
-  get remainingMs(): number {
-    return Math.max(1, this.#end - performance.now())
-  }
-}
-
 /** Resolves as the promise does, or rejects with what `expire` returns when it has not settled in time. */
 export function within<T>(promise: Promise<T>, timeoutMs: number, expire: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -18,10 +18,14 @@ export interface TcpProxy {
    */
   freeze(): void
   resume(): void
+  /** What `resume` would deliver now in one direction. */
+  held(direction: Direction): Buffer
   /** Holds everything back for a time. */
   delay(ms: number): void
   /** Throws away what flows in one direction; `undefined` ends it. */
   drop(direction: Direction | undefined): void
+  /** Shows what arrives from one side, before it is passed on. */
+  watch(direction: Direction, listener: (chunk: Buffer) => void): void
   close(): Promise<void>
 }
 
@@ -30,20 +34,24 @@ interface Faults {
   refused: boolean
   delayMs: number
   dropped: Direction | undefined
+  watched: { readonly direction: Direction; readonly listener: (chunk: Buffer) => void } | undefined
 }
 
 /** One way of one connection: a queue, so that order is kept whatever the delay. */
 class Flow {
   readonly #to: Socket
-  readonly #direction: Direction
+  readonly direction: Direction
   readonly #faults: Faults
   readonly #held: { readonly chunk: Buffer | undefined; readonly dueAt: number }[] = []
 
   constructor(from: Socket, to: Socket, direction: Direction, faults: Faults) {
     this.#to = to
-    this.#direction = direction
+    this.direction = direction
     this.#faults = faults
-    from.on('data', chunk => this.#take(chunk))
+    from.on('data', chunk => {
+      if (faults.watched?.direction === direction) faults.watched.listener(chunk)
+      this.#take(chunk)
+    })
     from.on('end', () => this.#take(undefined))
     // A reset makes the sender's system forget what was not delivered yet; a plain end does not.
     from.on('error', () => {
@@ -52,6 +60,10 @@ class Flow {
       else this.#to.resetAndDestroy()
     })
     to.on('error', () => {})
+  }
+
+  get held(): Buffer {
+    return Buffer.concat(this.#held.map(({ chunk }) => chunk ?? Buffer.alloc(0)))
   }
 
   flush(): void {
@@ -64,7 +76,7 @@ class Flow {
       }
       this.#held.shift()
       if (chunk === undefined) this.#to.end()
-      else if (this.#faults.dropped !== this.#direction) this.#to.write(chunk)
+      else if (this.#faults.dropped !== this.direction) this.#to.write(chunk)
     }
   }
 
@@ -76,7 +88,7 @@ class Flow {
 
 /** Listens on a free port of 127.0.0.1 and passes everything on to `targetPort`. */
 export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
-  const faults: Faults = { frozen: false, refused: false, delayMs: 0, dropped: undefined }
+  const faults: Faults = { frozen: false, refused: false, delayMs: 0, dropped: undefined, watched: undefined }
   const flows = new Set<Flow>()
   const sockets = new Set<Socket>()
   let clients = 0
@@ -118,11 +130,17 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
       faults.frozen = false
       for (const flow of flows) flow.flush()
     },
+    held(direction) {
+      return Buffer.concat([...flows].filter(flow => flow.direction === direction).map(flow => flow.held))
+    },
     delay(ms) {
       faults.delayMs = ms
     },
     drop(direction) {
       faults.dropped = direction
+    },
+    watch(direction, listener) {
+      faults.watched = { direction, listener }
     },
     async close() {
       for (const socket of sockets) socket.destroy()

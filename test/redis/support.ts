@@ -1,4 +1,4 @@
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis } from 'ioredis'
 import type { RecordKey } from '../../src/record/types.js'
 import { createRedisStore, type RedisStore, type RedisStoreOptions, type RedisTarget } from '../../src/redis/index.js'
 import type { RecordStore, StoreEvent } from '../../src/store/types.js'
@@ -78,7 +78,8 @@ export function splitTemplate(ports: { readonly data: number; readonly link: num
     options: template.options,
     duplicate(override: { connectionName: string }) {
       const port = override.connectionName.endsWith(':link') ? ports.link : ports.data
-      return new Redis({ ...template.options, ...override, host: '127.0.0.1', port } as RedisOptions)
+      const options: object = { ...template.options, ...override, host: '127.0.0.1', port }
+      return new Redis(options)
     },
   }
 }
