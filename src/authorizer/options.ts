@@ -1,6 +1,6 @@
 import type { CompileOptions } from '../acl/compile.js'
 import type { Acl, Semantics } from '../acl/types.js'
-import { integerOption } from '../password/options.js'
+import { integerOption } from '../options.js'
 import type { PasswordHasher } from '../password/types.js'
 import type { RecordStore } from '../store/types.js'
 

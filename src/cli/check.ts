@@ -13,12 +13,12 @@ import { CliFault, EXIT, printLine, readInput } from './io.js'
 interface CheckOptions {
   readonly redis?: string
   readonly keyPrefix?: string
-  readonly publish: readonly string[]
-  readonly subscribe: readonly string[]
-  readonly receive: readonly string[]
-  readonly clientId: string
-  readonly username: string
-  readonly mountpoint: string
+  readonly publish?: readonly string[]
+  readonly subscribe?: readonly string[]
+  readonly receive?: readonly string[]
+  readonly clientId?: string
+  readonly username?: string
+  readonly mountpoint?: string
   readonly qos: Qos
   readonly retain: boolean
   readonly payloadSize?: number
@@ -34,7 +34,7 @@ interface Found {
 
 type Verdict = { action: string; subject: string } & Decision
 
-const collect = (value: string, before: readonly string[]): string[] => [...before, value]
+const collect = (value: string, before: readonly string[] = []): string[] => [...before, value]
 
 /** Adds `check`. */
 export function addCheckCommand(program: Command): void {
@@ -42,18 +42,18 @@ export function addCheckCommand(program: Command): void {
     .command('check')
     .summary('tell what a record allows, and why')
     .description(
-      'Tells what a record allows: each request with its decision and the rule behind it, or the nearest\n' +
+      'Tells what a record allows: each request with its decision and the rule behind it, or the nearest ' +
         'rule and what it missed. Without a request it says whether the record itself can be used.',
     )
     .argument('[record]', 'file with the JSON of a record, or - for standard input', '-')
     .option('--redis <url>', 'read the record from this Redis instead, under the client id and the username')
     .option('--key-prefix <text>', 'what stands before the keys in that Redis')
-    .option('-p, --publish <topic>', 'may the client publish to this topic name? (repeatable)', collect, [])
-    .option('-s, --subscribe <filter>', 'may the client subscribe to this topic filter? (repeatable)', collect, [])
-    .option('-r, --receive <topic>', 'may a message of this topic name be delivered? (repeatable)', collect, [])
-    .option('-c, --client-id <id>', 'client id, for %c and for --redis', '')
-    .option('-u, --username <name>', 'username, for %u and for --redis', '')
-    .option('-m, --mountpoint <name>', 'mountpoint, for %m and for --redis', '')
+    .option('-p, --publish <topic>', 'may the client publish to this topic name? (repeatable)', collect)
+    .option('-s, --subscribe <filter>', 'may the client subscribe to this topic filter? (repeatable)', collect)
+    .option('-r, --receive <topic>', 'may a message of this topic name be delivered? (repeatable)', collect)
+    .option('-c, --client-id <id>', 'client id, for %c and for --redis')
+    .option('-u, --username <name>', 'username, for %u and for --redis')
+    .option('-m, --mountpoint <name>', 'mountpoint, for %m and for --redis')
     .addOption(new Option('-q, --qos <n>', 'QoS of the requests').argParser(integer(0, 2)).default(0))
     .option('--retain', 'publish with the retain flag', false)
     .option('--payload-size <bytes>', 'size of the published payload', integer(0, 268_435_456))
@@ -79,7 +79,10 @@ async function check(path: string, options: CheckOptions): Promise<void> {
   const found = options.redis === undefined ? await fromFile(path, options) : await fromRedis(options.redis, options)
   if (found === undefined) {
     if (options.json) printLine(JSON.stringify({ record: null, allow: false, reason: 'bad_credentials' }))
-    else printLine(`refused: no record for client id ${quote(options.clientId)}, username ${quote(options.username)}`)
+    else {
+      const { clientId, username } = principalOf(options)
+      printLine(`refused: no record for client id ${quote(clientId)}, username ${quote(username)}`)
+    }
     process.exitCode = EXIT.refused
     return
   }
@@ -94,7 +97,8 @@ async function fromFile(path: string, { semantics }: CheckOptions): Promise<Foun
 }
 
 async function fromRedis(url: string, options: CheckOptions): Promise<Found | undefined> {
-  const { mountpoint, clientId, username, semantics, keyPrefix } = options
+  const { semantics, keyPrefix } = options
+  const { mountpoint, clientId, username } = principalOf(options)
   if (username === '') throw new CliFault('--redis needs --username, and --client-id for a record of its own')
   if (clientId === '*')
     throw new CliFault("no client is let in under the client id '*': it names the record for all others")
@@ -107,23 +111,27 @@ async function fromRedis(url: string, options: CheckOptions): Promise<Found | un
   return undefined
 }
 
+function principalOf({ mountpoint = '', clientId = '', username = '' }: CheckOptions): Principal {
+  return { mountpoint, clientId, username }
+}
+
 function decide(record: AclRecord, options: CheckOptions): Verdict[] {
-  const { mountpoint, clientId, username, qos, retain, payloadSize, semantics } = options
+  const { publish = [], subscribe = [], receive = [], qos, retain, payloadSize, semantics } = options
   const acl = compileAcl({ publishAcl: record.publishAcl, subscribeAcl: record.subscribeAcl }, { semantics })
-  const principal: Principal = { mountpoint, clientId, username }
+  const principal = principalOf(options)
   const facts = { qos, retain, ...(payloadSize !== undefined && { payloadSize }) }
   return [
-    ...options.publish.map(subject => ({
+    ...publish.map(subject => ({
       action: 'publish',
       subject,
       ...acl.authorizePublish(principal, subject, facts),
     })),
-    ...options.subscribe.map(subject => ({
+    ...subscribe.map(subject => ({
       action: 'subscribe',
       subject,
       ...acl.authorizeSubscribe(principal, subject, { qos }),
     })),
-    ...options.receive.map(subject => ({ action: 'receive', subject, ...acl.authorizeReceive(principal, subject) })),
+    ...receive.map(subject => ({ action: 'receive', subject, ...acl.authorizeReceive(principal, subject) })),
   ]
 }
 

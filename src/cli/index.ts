@@ -6,11 +6,14 @@ import { addCheckCommand } from './check.js'
 import { CliFault, EXIT, warnLine } from './io.js'
 import { addPasswordCommands } from './password.js'
 
+// Whoever reads the output may stop early, as `head` does.
+process.stdout.on('error', () => process.exit())
+
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
 
 const program = new Command('mqtt-warden')
   .description(
-    'Works with the records that decide what MQTT clients may do: hashes passwords, and tells what a\n' +
+    'Works with the records that decide what MQTT clients may do: hashes passwords, and tells what a ' +
       'record allows and why.',
   )
   .version(version)

@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { genSaltSync } from 'bcryptjs'
 import { PasswordInvalid, quote } from '../errors.js'
-import { integerOption } from './options.js'
+import { integerOption } from '../options.js'
 import { type HashLimits, HashPool } from './pool.js'
 
 /** Identifier of a bcrypt variant. All three compute the same for what {@link hashPassword} accepts. */

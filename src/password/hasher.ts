@@ -10,7 +10,7 @@ import {
   parseBcryptHash,
   verifyIn,
 } from './bcrypt.js'
-import { integerOption } from './options.js'
+import { integerOption } from '../options.js'
 import { HashPool } from './pool.js'
 import type { PasswordHasher } from './types.js'
 

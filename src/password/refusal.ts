@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { integerOption } from './options.js'
+import { integerOption } from '../options.js'
 
 /**
  * What a bcrypt hash of the usual cost 10 takes, rounded up, in milliseconds. Stands in until something was measured, so

@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { LRUCache } from 'lru-cache'
-import { integerOption } from './options.js'
+import { integerOption } from '../options.js'
 
 /** Options of {@link createVerifiedPasswords}. */
 export interface VerifiedPasswordsOptions {
