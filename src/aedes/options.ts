@@ -1,5 +1,5 @@
 import type { Aedes, Client } from 'aedes'
-import { integerOption } from '../password/options.js'
+import { integerOption } from '../options.js'
 import type { BrokerClient } from './broker.js'
 import { createSessionOwners, type SessionOwners } from './owners.js'
 
@@ -18,7 +18,8 @@ export interface ProtectOptions {
    * - `close`, as VerneMQ: the connection is closed, and the will is judged. Clients that resend unacknowledged messages
    *   (MQTT.js does) come back with the same one and are closed again.
    * - `drop`: the message is acknowledged as if it were accepted, and goes nowhere. aedes' `publish` event shows it as
-   *   an empty message on `$SYS/warden/refused`.
+   *   an empty message on `$SYS/warden/refused`. What is refused for the moment only, as when the store cannot be read,
+   *   closes the connection all the same, or it would be lost.
    *
    * @default 'close'
    */
