@@ -3,7 +3,9 @@ import { denied } from '../acl/rule.js'
 import type { Action, Decision, Denied, Principal, PublishFacts, Semantics, SubscribeFacts } from '../acl/types.js'
 import { AuthorizerClosed, RecordInvalid } from '../errors.js'
 import { encodeRecordKey } from '../record/key.js'
-import type { StoreEvent } from '../store/types.js'
+import type { RecordStore, StoreEvent } from '../store/types.js'
+import { anonymousAccess, recordAccess } from './access.js'
+import type { Account } from './accounts.js'
 import { Emitter } from './emitter.js'
 import { Login } from './login.js'
 import { type AuthorizerOptions, resolveOptions, type Settings } from './options.js'
@@ -13,12 +15,16 @@ import { Resolver } from './resolver.js'
 import { Sessions } from './sessions.js'
 import { Trust } from './trust.js'
 import type {
+  AccessGranted,
+  AccessRefused,
+  AccessRequest,
   Authenticated,
   Authorizer,
   AuthorizerEvents,
   AuthorizerStats,
   ConnectRequest,
   Freshness,
+  Refusal,
   Session,
 } from './types.js'
 
@@ -50,6 +56,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
 
 class StoreAuthorizer implements Authorizer {
   readonly semantics: Semantics
+  readonly store: RecordStore
   readonly #trust: Trust
   readonly #cache: RecordCache
   readonly #resolver: Resolver
@@ -67,6 +74,7 @@ class StoreAuthorizer implements Authorizer {
 
   constructor(settings: Settings) {
     this.semantics = settings.semantics
+    this.store = settings.store
     this.#trust = new Trust(settings, settings.now)
     this.#cache = new RecordCache(settings, this.#trust)
     this.#resolver = new Resolver(this.#cache, settings.wildcardClientId)
@@ -91,6 +99,28 @@ class StoreAuthorizer implements Authorizer {
     }
     this.#logins[outcome.allow ? 'allowed' : 'denied']++
     return outcome
+  }
+
+  async verify(request: ConnectRequest): Promise<AccessGranted | Denied> {
+    if (this.#isClosed) return denied('closed')
+    const outcome = await this.#login.verify(request)
+    if (this.#isClosed) return denied('closed')
+    this.#logins[outcome.allow ? 'allowed' : 'denied']++
+    return outcome
+  }
+
+  async access(request: AccessRequest): Promise<AccessGranted | AccessRefused> {
+    const { mountpoint = '', clientId, username } = request
+    const principal: Principal = { mountpoint, clientId, username: username ?? '' }
+    if (username === undefined) return this.#anonymous(principal)
+    const [found, detail] = await this.#account(principal)
+    if ('compiled' in found) return recordAccess(principal, found, this.#trust.now())
+    return detail === undefined ? found : { ...found, detail }
+  }
+
+  refuse({ decision, ...denial }: Refusal): Denied {
+    this.#sessions.denials.loose({ ...denial, decision })
+    return decision
   }
 
   authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Promise<Decision> {
@@ -220,12 +250,23 @@ class StoreAuthorizer implements Authorizer {
     subject: string,
     ask: (acl: CompiledAcl) => Decision,
   ): Promise<Decision> {
-    const [decision, detail] = await this.#judge(principal, ask)
+    const [found, detail] = await this.#account(principal)
+    const decision = 'compiled' in found ? ask(found.compiled) : found
     if (!decision.allow) this.#sessions.denials.loose({ principal, action, subject, decision, detail })
     return decision
   }
 
-  async #judge(principal: Principal, ask: (acl: CompiledAcl) => Decision): Promise<[Decision, string?]> {
+  /** What clients without a user name may do. */
+  #anonymous(principal: Principal): AccessGranted | AccessRefused {
+    if (this.#isClosed) return denied('closed')
+    const problem = identityProblem(principal)
+    if (problem !== undefined) return { ...denied('client_id_refused'), detail: problem }
+    const { anonymous } = this.#login
+    return anonymous === undefined ? denied('anonymous_refused') : anonymousAccess(principal, anonymous)
+  }
+
+  /** The account that decides for a principal at this moment, or why there is none. */
+  async #account(principal: Principal): Promise<[Account | Denied, string?]> {
     if (this.#isClosed) return [denied('closed')]
     const problem = identityProblem(principal)
     if (problem !== undefined) return [denied('client_id_refused'), problem]
@@ -238,7 +279,7 @@ class StoreAuthorizer implements Authorizer {
       if (account === undefined) return [denied('bad_credentials'), 'no record']
       if (account instanceof RecordInvalid) return [denied('record_invalid'), account.message]
       if (this.#trust.now() >= account.endsAt) return [denied('expired')]
-      return [ask(account.compiled)]
+      return [account]
     } catch (error) {
       if (error instanceof TooManyChanges) return [denied('busy'), error.message]
       this.#emitter.error(error, `decision for ${encodeRecordKey(principal)}`)

@@ -2,6 +2,10 @@ export { createAuthorizer } from './authorizer.js'
 export { describeDenial } from './describe.js'
 export { AUTHORIZER_DEFAULTS, type AuthorizerOptions } from './options.js'
 export type {
+  Access,
+  AccessGranted,
+  AccessRefused,
+  AccessRequest,
   Authenticated,
   Authorizer,
   AuthorizerEvents,
@@ -13,6 +17,7 @@ export type {
   EventBase,
   Freshness,
   LinkEvent,
+  Refusal,
   RevokeCause,
   RevokedEvent,
   Session,

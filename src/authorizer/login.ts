@@ -7,6 +7,7 @@ import { createRefusalClock, type RefusalClock } from '../password/refusal.js'
 import type { PasswordHasher } from '../password/types.js'
 import { createVerifiedPasswords, type VerifiedPasswords } from '../password/verified.js'
 import { encodeRecordKey } from '../record/key.js'
+import { anonymousAccess, joinDetail, recordAccess } from './access.js'
 import type { Account } from './accounts.js'
 import type { Emitter } from './emitter.js'
 import { compileOptions, type Settings } from './options.js'
@@ -15,7 +16,7 @@ import { type CheckedRequest, checkRequest } from './request.js'
 import type { Resolution, Resolver } from './resolver.js'
 import type { Snapshot } from './session.js'
 import type { Sessions } from './sessions.js'
-import type { Authenticated, ConnectRequest } from './types.js'
+import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
 
 /** A refusal with what only the event tells. */
 class Refused {
@@ -28,13 +29,17 @@ class Refused {
   }
 }
 
+/** What a granted CONNECT becomes: an open session, or only the knowledge of what it may do. */
+type Admission<T> = (snapshot: Snapshot, attempt: Attempt<T>) => T | Refused
+
 /** One CONNECT being judged. */
-interface Attempt {
+interface Attempt<T> {
   readonly request: ConnectRequest
   readonly checked: CheckedRequest
   readonly startedAt: number
   /** Aborted when the deadline has passed or the client has hung up: nothing may come of the attempt any more. */
   readonly signal: AbortSignal
+  readonly admit: Admission<T>
 }
 
 /** Judges CONNECTs. */
@@ -46,7 +51,8 @@ export class Login {
   readonly hasher: PasswordHasher
   readonly verified: VerifiedPasswords
   readonly #refusals: RefusalClock
-  readonly #anonymous: CompiledAcl | undefined
+  /** The rules of clients without a user name; `undefined` refuses them. */
+  readonly anonymous: CompiledAcl | undefined
 
   constructor(settings: Settings, resolver: Resolver, sessions: Sessions, emitter: Emitter) {
     const { semantics, hashQueue, maxCost, maxVerified, verifiedTtlMs, refusalCapMs, anonymous, now } = settings
@@ -54,7 +60,7 @@ export class Login {
     this.#resolver = resolver
     this.#sessions = sessions
     this.#emitter = emitter
-    this.#anonymous = anonymous && compileAcl(anonymous, compileOptions(settings))
+    this.anonymous = anonymous && compileAcl(anonymous, compileOptions(settings))
     this.hasher =
       settings.hasher ??
       createBcryptHasher({
@@ -67,11 +73,25 @@ export class Login {
     this.#refusals = createRefusalClock({ capMs: refusalCapMs, now })
   }
 
-  async authenticate(request: ConnectRequest): Promise<Authenticated | Denied> {
+  /** Judges a CONNECT and opens its session. */
+  authenticate(request: ConnectRequest): Promise<Authenticated | Denied> {
+    return this.#answer(request, (snapshot, attempt) => this.#open(snapshot, attempt))
+  }
+
+  /** Judges a CONNECT whose session somebody else keeps. */
+  verify(request: ConnectRequest): Promise<AccessGranted | Denied> {
+    return this.#answer(request, ({ account, compiled }, { checked: { principal } }) =>
+      account === undefined
+        ? anonymousAccess(principal, compiled)
+        : recordAccess(principal, account, this.#settings.now()),
+    )
+  }
+
+  async #answer<T extends { allow: true }>(request: ConnectRequest, admit: Admission<T>): Promise<T | Denied> {
     const startedAt = this.#settings.now()
     const checked = checkRequest(request, this.#settings.semantics === 'vernemq')
     const outcome = checked.ok
-      ? await this.#withDeadline(request, signal => this.#judge({ request, checked, startedAt, signal }))
+      ? await this.#withDeadline(request, signal => this.#judge({ request, checked, startedAt, signal, admit }))
       : new Refused(checked.reason, checked.detail)
     if (!(outcome instanceof Refused)) return outcome
     if (outcome.decision.reason === 'bad_credentials') await this.#holdBack(startedAt, request.signal)
@@ -79,11 +99,11 @@ export class Login {
     return outcome.decision
   }
 
-  #report(principal: Principal, { address }: ConnectRequest, { decision, detail }: Refused): void {
-    this.#sessions.denials.loose({ principal, action: 'connect', decision, address, detail })
+  #report(principal: Principal, { address, via }: ConnectRequest, { decision, detail }: Refused): void {
+    this.#sessions.denials.loose({ principal, action: 'connect', decision, address, detail: joinDetail(via, detail) })
   }
 
-  async #judge(attempt: Attempt): Promise<Authenticated | Refused> {
+  async #judge<T>(attempt: Attempt<T>): Promise<T | Refused> {
     const { principal, password } = attempt.checked
     if (password === undefined) return this.#admitAnonymous(attempt)
     try {
@@ -92,7 +112,7 @@ export class Login {
         const refused = await this.#refuseBy(resolution, password, attempt)
         if (!isCurrent()) return undefined
         // From here to the open session nothing waits, so that no change can come in between.
-        return refused ?? this.#admit(resolution.account as Account, resolution, attempt)
+        return refused ?? this.#admitBy(resolution.account as Account, resolution, attempt)
       })
     } catch (error) {
       if (error instanceof TooManyChanges) return new Refused('busy', error.message)
@@ -114,7 +134,7 @@ export class Login {
     }
   }
 
-  async #refuseBy({ account }: Resolution, password: string, attempt: Attempt): Promise<Refused | undefined> {
+  async #refuseBy<T>({ account }: Resolution, password: string, attempt: Attempt<T>): Promise<Refused | undefined> {
     if (account === undefined) return new Refused('bad_credentials', 'no record')
     if (account instanceof RecordInvalid) return new Refused('record_invalid', account.message)
     const problem = this.hasher.passhashProblem(account.passhash)
@@ -124,7 +144,7 @@ export class Login {
     return this.#settings.now() >= account.endsAt ? new Refused('expired') : undefined
   }
 
-  async #verify({ key, passhash }: Account, password: string, attempt: Attempt): Promise<Refused | undefined> {
+  async #verify<T>({ key, passhash }: Account, password: string, attempt: Attempt<T>): Promise<Refused | undefined> {
     const text = encodeRecordKey(key)
     if (this.verified.has(text, passhash, password)) return undefined
     const timeoutMs = Math.max(1, Math.ceil(attempt.startedAt + this.#settings.connectTimeoutMs - this.#settings.now()))
@@ -142,31 +162,37 @@ export class Login {
     }
   }
 
-  #admit(account: Account, resolution: Resolution, attempt: Attempt): Authenticated | Refused {
-    return this.#open({ account, compiled: account.compiled, resolution }, attempt)
+  #admitBy<T>(account: Account, resolution: Resolution, attempt: Attempt<T>): T | Refused {
+    return this.#admit({ account, compiled: account.compiled, resolution }, attempt)
   }
 
-  #admitAnonymous(attempt: Attempt): Authenticated | Refused {
-    if (this.#anonymous === undefined) return new Refused('anonymous_refused')
-    return this.#open({ account: undefined, compiled: this.#anonymous, resolution: undefined }, attempt)
+  #admitAnonymous<T>(attempt: Attempt<T>): T | Refused {
+    if (this.anonymous === undefined) return new Refused('anonymous_refused')
+    return this.#admit({ account: undefined, compiled: this.anonymous, resolution: undefined }, attempt)
   }
 
-  #open(snapshot: Snapshot, { request, checked: { principal }, signal }: Attempt): Authenticated | Refused {
+  #admit<T>(snapshot: Snapshot, attempt: Attempt<T>): T | Refused {
+    const { request, checked, signal, admit } = attempt
+    const { principal } = checked
     if (signal.aborted) return new Refused('deadline', 'the client is gone')
     if (request.will !== undefined) {
       const { topic, ...facts } = request.will
       const decision = snapshot.compiled.authorizePublish(principal, topic, facts)
       if (!decision.allow) return new Refused(decision, `will on ${JSON.stringify(String(topic).slice(0, 64))}`)
     }
+    return admit(snapshot, attempt)
+  }
+
+  #open(snapshot: Snapshot, { request, checked: { principal } }: Attempt<Authenticated>): Authenticated | Refused {
     if (!this.#sessions.claim(principal, snapshot.account?.key).granted) return new Refused('client_id_taken')
     return { allow: true, session: this.#sessions.open(principal, request.address, snapshot) }
   }
 
   /** Runs `judge` until the deadline, or until the client hangs up; what it does afterwards comes to nothing. */
-  async #withDeadline(
+  async #withDeadline<T>(
     { signal }: ConnectRequest,
-    judge: (signal: AbortSignal) => Promise<Authenticated | Refused>,
-  ): Promise<Authenticated | Refused> {
+    judge: (signal: AbortSignal) => Promise<T | Refused>,
+  ): Promise<T | Refused> {
     const controller = new AbortController()
     let stop: (refused: Refused) => void = () => {}
     const stopped = new Promise<Refused>(resolve => {

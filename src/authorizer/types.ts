@@ -1,3 +1,4 @@
+import type { CompiledAcl } from '../acl/compile.js'
 import type {
   Acl,
   Action,
@@ -11,6 +12,7 @@ import type {
 } from '../acl/types.js'
 import type { HasherStats } from '../password/types.js'
 import type { RecordKey } from '../record/types.js'
+import type { RecordStore } from '../store/types.js'
 
 /** The last will of a CONNECT, checked as the PUBLISH it may become. */
 export interface WillFacts extends PublishFacts {
@@ -32,6 +34,56 @@ export interface ConnectRequest {
   readonly will?: WillFacts
   /** Aborted when the client hangs up: the hash still waiting for a thread is then dropped. */
   readonly signal?: AbortSignal
+  /** What asks, e.g. `auth_on_register`; opens the `detail` of events. */
+  readonly via?: string
+}
+
+/** Who asks, for callers whose broker has logged the client in. */
+export interface AccessRequest {
+  /** @default '' */
+  readonly mountpoint?: string
+  readonly clientId: string
+  /** Left out for an anonymous client, who is then judged by the option `anonymous`. */
+  readonly username?: string
+}
+
+/**
+ * What an account may do at this moment, for adapters that keep no session. Nothing brings it up to date: decide with it
+ * at once, and ask anew the next time.
+ */
+export interface Access {
+  readonly principal: Principal
+  /** Key of the record that decides: the exact one, or the `*` one. `undefined` for an anonymous client. */
+  readonly recordKey: RecordKey | undefined
+  /** Password hash of that record, to tell whether it is still the same. */
+  readonly passhash: string | undefined
+  /** The rules. Its decisions report nothing: hand a refusal to {@link Authorizer.refuse}. */
+  readonly compiled: CompiledAcl
+  /** Milliseconds until the record ends by itself; `Infinity` for never. */
+  readonly leftMs: number
+}
+
+/** A login or a look-up was granted. */
+export interface AccessGranted {
+  readonly allow: true
+  readonly access: Access
+}
+
+/** A look-up was refused. */
+export interface AccessRefused extends Denied {
+  /** As in {@link DeniedEvent}: not for the client. */
+  readonly detail?: string
+}
+
+/** A refusal of an adapter that keeps no session. */
+export interface Refusal {
+  readonly principal: Principal
+  readonly action: Action
+  /** Topic name, or topic filter of a `subscribe`. */
+  readonly subject?: string
+  readonly decision: Denied
+  readonly address?: string
+  readonly detail?: string
 }
 
 /** A login was granted. */
@@ -76,11 +128,11 @@ export interface Session {
    * `denied` event and returns it.
    */
   refuse(action: Action, subject: string, reason: DenyReason): Denied
-  /** Aborts when the client must be cut; the reason is a {@link RevokeCause}. */
+  /** Aborts when the client must be cut; the reason is a {@link RevokeCause}. Its listeners must not throw. */
   readonly revoked: AbortSignal
   /**
    * Calls `listener` after the rules were replaced, and returns what ends it. Writers in this process wait for a promise
-   * it returns. It must not throw.
+   * it returns; the next change does not, and calls it again. What it throws becomes an `error` event.
    */
   onChange(listener: (change: SessionChange) => void | Promise<void>): () => void
   /** Ends the session; later decisions answer `closed` (or `revoked`). May be called again. */
@@ -106,8 +158,8 @@ export interface DeniedEvent extends EventBase {
   readonly address?: string
   readonly decision: Denied
   /**
-   * What the client is not told: e.g. `unknown_user`, `wrong_password` (both `bad_credentials`), or what is wrong with
-   * the record.
+   * What the client is not told: e.g. `no record`, `wrong password` (both `bad_credentials`), or what is wrong with the
+   * record.
    */
   readonly detail?: string
   /** Refusals of this session that were not reported since the last that was. */
@@ -138,12 +190,14 @@ export interface LinkEvent {
   readonly state: 'live' | 'blind'
 }
 
-/** Something failed; the requests concerned were refused. */
+/** Something failed; the requests concerned were refused, or answered from what is still trusted. */
 export interface ErrorEvent {
   readonly at: number
   readonly error: unknown
-  /** Where, e.g. `store.get ["","1528361231","101"]`. */
+  /** Where, e.g. `login of ["","1528361231","101"]`. */
   readonly place: string
+  /** Errors that were not reported since the last that was: after twenty at once, one a second is. */
+  readonly suppressed: number
 }
 
 /** Events of an authorizer, by name. */
@@ -194,6 +248,8 @@ export interface AuthorizerStats {
 /** Decides for a broker from the records of a store. Made by `createAuthorizer`. */
 export interface Authorizer {
   readonly semantics: Semantics
+  /** Where it reads the records, for adapters that must know of changes to records without a session. */
+  readonly store: RecordStore
   /**
    * Resolves when the store's watch is armed: from then on changes are heard. Not needed for decisions, which are right
    * before too.
@@ -203,9 +259,21 @@ export interface Authorizer {
   ready(): Promise<void>
   /**
    * Judges a CONNECT and opens a session. Never throws for anything a client sends; every fault is a refusal. Answers
-   * within `connectTimeoutMs`.
+   * within `connectTimeoutMs`, and at once when the authorizer is closed.
    */
   authenticate(request: ConnectRequest): Promise<Authenticated | Denied>
+  /**
+   * Judges a CONNECT like {@link authenticate}, but opens no session and claims no client id: for adapters to a broker
+   * that keeps the sessions itself.
+   */
+  verify(request: ConnectRequest): Promise<AccessGranted | Denied>
+  /**
+   * Looks up what a client may do whose broker has checked the password. One look-up serves all filters of a SUBSCRIBE.
+   * Never throws for anything a client sends; every fault is a refusal. Reports nothing: that is for {@link refuse}.
+   */
+  access(request: AccessRequest): Promise<AccessGranted | AccessRefused>
+  /** Makes a refusal that an adapter without sessions decided visible: reports it as a `denied` event and returns it. */
+  refuse(refusal: Refusal): Denied
   /** Decides; sends nothing. For callers without a session, whose broker has checked the password. */
   authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Promise<Decision>
   /** Decides; sends nothing. For callers without a session. */
