@@ -24,7 +24,8 @@ export interface CompileOptions {
    */
   readonly semantics?: Semantics
   /**
-   * Most levels a topic name or filter may have; deeper ones are refused with `too_deep`. Integer from 1 to 1,024.
+   * Most levels a topic name or filter may have; deeper ones are refused with `too_deep` before anything else is asked
+   * of them, and rules for deeper names are left aside. Integer from 1 to 1,024.
    *
    * @default 128, or 10 with `semantics: 'vernemq'` (VerneMQ's `topic_max_depth`)
    */
@@ -44,7 +45,10 @@ export interface CompiledAcl {
   readonly acl: Acl
   readonly semantics: Semantics
   readonly maxLevels: number
-  /** Decides; sends nothing. Whether a rule of `publishAcl` matches the topic name and fits the limits. */
+  /**
+   * Decides; sends nothing. Whether a rule of `publishAcl` matches the topic name and fits the limits. A fact that is
+   * none (a QoS of 3, a size that is no number) fits no rule.
+   */
   authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Decision
   /** Decides; sends nothing. Whether rules of `subscribeAcl` cover the topic filter and fit the QoS. */
   authorizeSubscribe(principal: Principal, filter: string, facts?: SubscribeFacts): Decision
@@ -62,7 +66,7 @@ export interface CompiledAcl {
  *
  * `%m`, `%c` and `%u` stand for mountpoint, client id and username where they fill a level. They are compared as text: a
  * value that is empty, or that holds `/`, `+`, `#`, U+0000 or an unpaired surrogate, matches nothing, and so does one that
- * begins with `$` at the first level.
+ * begins with `$` at the first level. (Under `vernemq`, empty values and those with `$` are plain text, as there.)
  *
  * Exported from `mqtt-warden` and `mqtt-warden/acl`.
  *

@@ -1,4 +1,4 @@
-import { chooseCover, neededLengths, type SplitFilter, splitFilter } from './cover.js'
+import { chooseCover, coversAll, neededLengths, type SplitFilter, splitFilter } from './cover.js'
 import { type CompiledRule, UNKNOWN_SIZE } from './rule.js'
 import type { TrieNode } from './trie.js'
 import type { AclRule, Decision, Principal } from './types.js'
@@ -23,7 +23,7 @@ export function decideCover(root: TrieNode, filter: string, qos: number, princip
   const { candidates, near } = new CoverSearch(root, requested, principal)
   const needed = neededLengths(requested)
   const fits = ({ compiled }: Candidate) => compiled.missedLimit(qos, UNKNOWN_SIZE, false) === undefined
-  const coversAlone = (candidate: Candidate) => chooseCover([candidate], needed) !== undefined
+  const coversAlone = (candidate: Candidate) => coversAll(candidate, needed)
   const isPlain = ({ compiled }: Candidate) => compiled.rule.modifiers === undefined
 
   const fitting = candidates.filter(fits)

@@ -36,7 +36,6 @@ function coveredLengths(pattern: string, requested: SplitFilter): Lengths | unde
   if (!requested.open && (open ? levels.length > requested.levels.length : levels.length !== requested.levels.length)) {
     return undefined
   }
-  if (!open && levels.length < requested.levels.length) return undefined
   const first = requested.levels[0]
   if (first?.startsWith('$') && (levels.length === 0 || levels[0] === '+')) return undefined
   for (let at = 0; at < levels.length; at++) {
@@ -45,6 +44,11 @@ function coveredLengths(pattern: string, requested: SplitFilter): Lengths | unde
     if (level !== '+' && (wanted === undefined || wanted === '+' || level !== wanted)) return undefined
   }
   return { from: levels.length, open }
+}
+
+/** Whether all that is needed is covered. */
+export function coversAll({ from, open }: Lengths, needed: Lengths): boolean {
+  return open ? from <= needed.from : !needed.open && from === needed.from
 }
 
 /**
@@ -57,7 +61,7 @@ function coveredLengths(pattern: string, requested: SplitFilter): Lengths | unde
  */
 export function chooseCover<L extends Lengths>(covered: readonly L[], needed: Lengths): L[] | undefined {
   if (!needed.open) {
-    const one = covered.find(({ from, open }) => (open ? from <= needed.from : from === needed.from))
+    const one = covered.find(lengths => coversAll(lengths, needed))
     return one && [one]
   }
   let widest: L | undefined

@@ -118,17 +118,16 @@ interface Mode {
   maxLevels: number
 }
 
-function missedLimit(rule: PublishRule, { qos = 0, retain = false, payloadSize }: Facts, unknownFits: boolean) {
-  if (qos !== 0 && qos !== 1 && qos !== 2) return 'max_qos'
-  if (qos > (rule.maxQos ?? 2)) return 'max_qos'
+function missedLimit(rule: AclRule, { qos = 0, retain = false, payloadSize }: Facts, unknownFits: boolean) {
+  const { maxQos = 2, maxPayloadSize, allowedRetain = true } = rule as PublishRule
+  if (!(qos === 0 || qos === 1 || qos === 2) || qos > maxQos) return 'max_qos'
   if (payloadSize === undefined) {
-    if (rule.maxPayloadSize !== undefined && !unknownFits) return 'payload_size_unknown'
-  } else if (
-    !(typeof payloadSize === 'number' && payloadSize >= 0 && payloadSize <= (rule.maxPayloadSize ?? HIGHEST))
-  ) {
-    return 'max_payload_size'
+    if (maxPayloadSize !== undefined && !unknownFits) return 'payload_size_unknown'
+  } else {
+    const isSize = typeof payloadSize === 'number' && payloadSize >= 0
+    if (!isSize || payloadSize > (maxPayloadSize ?? HIGHEST)) return 'max_payload_size'
   }
-  if (retain !== false && rule.allowedRetain === false) return 'retain'
+  if (retain !== false && !allowedRetain) return 'retain'
   return undefined
 }
 

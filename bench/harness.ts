@@ -1,0 +1,107 @@
+import { performance } from 'node:perf_hooks'
+
+/** One thing to time. */
+export interface Case {
+  /** What the figures of several subjects have in common, e.g. `publish, hit`. */
+  readonly scenario: string
+  /** Column of the table, e.g. the number of rules. */
+  readonly column: string
+  readonly subject: string
+  /** Does the work once; the result keeps the engine from leaving it out. */
+  readonly run: (turn: number) => unknown
+}
+
+/** What was seen of one case: nanoseconds for one run, one figure for each round. */
+export interface Sample {
+  readonly of: Case
+  readonly rounds: readonly number[]
+}
+
+/** A middle value, and the quartiles around it. */
+export interface Spread {
+  readonly low: number
+  readonly median: number
+  readonly high: number
+}
+
+/** Shortest time a case runs in one round, in milliseconds: far above the resolution of the clock. */
+const BATCH_MS = 2
+/** Most time a case may take in all, in milliseconds; a slow one is given fewer rounds. */
+const CASE_MS = 6_000
+const WARM_UP_ROUNDS = 5
+
+/**
+ * Times cases against each other on a machine that does other things too.
+ *
+ * Every round runs each case once, for a batch of a few milliseconds, in an order that moves on from round to round. What
+ * slows the machine down for longer than a batch then hits all cases of a round alike, and ratios are formed within
+ * rounds.
+ */
+export function measure(cases: readonly Case[], rounds = 40): Sample[] {
+  const timed = cases.map(of => {
+    const loop = makeLoop(of)
+    return { of, loop, batch: calibrate(loop), rounds: [] as number[] }
+  })
+  for (let round = 0; round < rounds; round++) {
+    for (let at = 0; at < timed.length; at++) {
+      const one = timed[(at + round) % timed.length]!
+      if (round >= CASE_MS / one.batch.ms && round >= 3) continue
+      one.rounds[round] = time(one.loop, one.batch.turns) / one.batch.turns
+    }
+  }
+  return timed.map(one => ({ of: one.of, rounds: one.rounds }))
+}
+
+type Loop = (turns: number) => number
+
+/** A loop of its own for every case: one shared by all would call through a site that has seen everything. */
+function makeLoop({ run }: Case): Loop {
+  return new Function(
+    'run',
+    'return turns => { let sum = 0; for (let turn = 0; turn < turns; turn++) if (run(turn)) sum++; return sum }',
+  )(run) as Loop
+}
+
+/**
+ * Nanoseconds that a batch takes. One during which the process had to wait for a processor says nothing about the code,
+ * and is run again, within reason.
+ */
+function time(loop: Loop, turns: number): number {
+  let shortest = Number.POSITIVE_INFINITY
+  for (let attempt = 0; attempt < 4; attempt++) {
+    const cpu = process.cpuUsage()
+    const start = performance.now()
+    loop(turns)
+    const ms = performance.now() - start
+    const { user, system } = process.cpuUsage(cpu)
+    shortest = Math.min(shortest, ms)
+    if (ms > 5 * BATCH_MS || (user + system) / 1_000 > 0.95 * ms) break
+  }
+  return shortest * 1e6
+}
+
+/** How many turns make a batch, once the code is warm. */
+function calibrate(loop: Loop): { turns: number; ms: number } {
+  let turns = 1
+  let ms = time(loop, turns) / 1e6
+  while (ms < BATCH_MS) {
+    turns *= 2
+    ms = time(loop, turns) / 1e6
+  }
+  for (let round = 0; round < WARM_UP_ROUNDS && ms < 10 * BATCH_MS; round++) ms = time(loop, turns) / 1e6
+  turns = Math.max(1, Math.round((turns * BATCH_MS) / ms))
+  return { turns, ms: Math.max(ms, BATCH_MS) }
+}
+
+/** The quartiles of a sample. */
+export function spread(values: readonly number[]): Spread {
+  const sorted = values.filter(value => value !== undefined).sort((a, b) => a - b)
+  const at = (share: number) => sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN
+  return { low: at(0.25), median: at(0.5), high: at(0.75) }
+}
+
+/** How many times longer `slow` takes than `fast`, round by round. */
+export function ratio(slow: Sample, fast: Sample): Spread {
+  const shared = Math.min(slow.rounds.length, fast.rounds.length)
+  return spread(Array.from({ length: shared }, (_, round) => slow.rounds[round]! / fast.rounds[round]!))
+}
