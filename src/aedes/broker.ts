@@ -102,7 +102,8 @@ export interface Broker extends Hooks {
   /** Set by `listen()`. */
   readonly persistence: Persistence | undefined
   publish(packet: Message, client: BrokerClient | null, done: (error?: Error | null) => void): void
-  on(event: 'client' | 'clientDisconnect', listener: (client: BrokerClient) => void): unknown
+  prependListener(event: 'client', listener: (client: BrokerClient) => void): unknown
+  on(event: 'clientDisconnect', listener: (client: BrokerClient) => void): unknown
   on(event: 'closed', listener: () => void): unknown
   off(event: 'client' | 'clientDisconnect', listener: (client: BrokerClient) => void): unknown
   off(event: 'closed', listener: () => void): unknown
@@ -110,8 +111,3 @@ export interface Broker extends Hooks {
 
 /** Begins the names that belong to the broker. aedes drops its own refusal of them when the hook is replaced. */
 export const RESERVED_PREFIX = '$SYS/'
-
-/** Closes a client's connection; resolves when aedes has taken its subscriptions down. */
-export function closeClient(client: BrokerClient): Promise<void> {
-  return new Promise(resolve => client.close(resolve))
-}

@@ -1,5 +1,4 @@
 import type { DenyReason } from '../acl/types.js'
-import { closeClient } from './broker.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
 import { type SessionOwner, settleOwner } from './owners.js'
@@ -31,8 +30,10 @@ export function claimClientId(
     let verdict = owner === undefined ? 'keep' : settleOwner(owner, newcomer)
     if (verdict === 'refuse' && holder === undefined && (await isGone(context, client.id, owner!))) verdict = 'evict'
     if (verdict === 'refuse') return session.refuse('connect', client.id, 'client_id_taken').reason
+    if (verdict === 'evict') holder?.client.close()
+    // Registered while the old one is still being taken down, the new client would be unregistered with it.
+    if (holder?.client.closed) await holder.ended()
     if (verdict === 'evict') {
-      if (holder !== undefined) await closeClient(holder.client)
       await gate.exclusively(client.id, () => wipeSession(persistence, client.id))
     }
     members.hold(member)

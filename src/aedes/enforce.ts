@@ -5,7 +5,7 @@ import type { Member } from './members.js'
 import { settleOwner } from './owners.js'
 import { isLasting } from './refusal.js'
 import { removeFilters, wipeSession } from './stored.js'
-import { judgeSubscribe } from './subscribe.js'
+import { judgeSubscribe } from './verdict.js'
 
 /** Makes what happens to a session happen to its client. */
 export function follow(context: Context, member: Member): void {
@@ -23,39 +23,50 @@ export function follow(context: Context, member: Member): void {
 /** Drops exactly the subscriptions that the rules no longer cover, live and stored. */
 async function dropUncovered(context: Context, member: Member): Promise<void> {
   const { client } = member
-  await dropLive(member)
+  const dropped = await dropLive(context, member)
   if (client.clean) return
   await context.gate.exclusively(client.id, async () => {
     // What was being stored is stored now; aedes needs one more turn to make it live.
     await new Promise(resolve => setImmediate(resolve))
-    await dropLive(member)
-    await dropStored(context, member)
+    await dropStored(context, member, [...dropped, ...(await dropLive(context, member))])
   })
 }
 
-async function dropLive(member: Member): Promise<void> {
+async function dropLive(context: Context, member: Member): Promise<readonly string[]> {
   const { client } = member
-  if (client.closed) return
+  if (client.closed) return []
   const live = Object.entries(client.subscriptions).map(([topic, { qos }]) => ({ topic, qos }))
-  const uncovered = uncoveredOf(member, live)
-  if (uncovered.length === 0) return
+  const uncovered = live.filter(isUncovered(context, member)).map(({ topic }) => topic)
+  if (uncovered.length === 0) return []
   await new Promise<void>((resolve, reject) => {
     client.unsubscribe(uncovered, error => (error ? reject(error) : resolve()))
   })
+  return uncovered
 }
 
-/** Removes stored subscriptions the member may not hold. Its client must not be subscribing meanwhile. */
-export async function dropStored({ persistence }: Context, member: Member): Promise<void> {
+/**
+ * Removes stored subscriptions the member may not hold. Its client must not be subscribing meanwhile.
+ *
+ * @param uncovered Those that need not be judged.
+ */
+export async function dropStored(context: Context, member: Member, uncovered: readonly string[] = []): Promise<void> {
+  const { persistence } = context
   const { id } = member.client
-  await removeFilters(persistence, id, uncoveredOf(member, await persistence.subscriptionsByClient({ id })))
+  const judge = isUncovered(context, member)
+  const stored = await persistence.subscriptionsByClient({ id })
+  const refused = stored.filter(subscription => uncovered.includes(subscription.topic) || judge(subscription))
+  await removeFilters(
+    persistence,
+    id,
+    refused.map(({ topic }) => topic),
+  )
 }
 
-function uncoveredOf({ session }: Member, subscriptions: readonly Subscription[]): string[] {
-  const uncovered = subscriptions.filter(subscription => {
-    const decision = judgeSubscribe(session, subscription)
+function isUncovered(context: Context, { session }: Member): (subscription: Subscription) => boolean {
+  return subscription => {
+    const decision = judgeSubscribe(context, session, subscription)
     return !decision.allow && isLasting(decision.reason)
-  })
-  return uncovered.map(({ topic }) => topic)
+  }
 }
 
 /** The account is no more: nothing of its session may wait for it, or for the next one under this client id. */

@@ -1,6 +1,7 @@
 import type { Hooks } from './broker.js'
 import type { Context } from './context.js'
 import { NOWHERE } from './message.js'
+import { judgeReceive } from './verdict.js'
 
 /** Decides deliveries: live, retained, queued, and those of the server's own `client.publish`. Cannot wait. */
 export function forwardHook(context: Context): Hooks['authorizeForward'] {
@@ -8,7 +9,7 @@ export function forwardHook(context: Context): Hooks['authorizeForward'] {
   return (client, packet) => {
     const member = context.members.of(client)
     if (member === undefined || context.isClosed || packet.topic === NOWHERE) return null
-    if (!member.session.authorizeReceive(packet.topic).allow) return null
+    if (!judgeReceive(context, member.session, packet.topic).allow) return null
     const guest = context.guests.authorizeForward
     // A guest that calls us in turn gets our verdict.
     if (guest === undefined || isAsking) return packet

@@ -45,6 +45,7 @@ export function preConnectHook(context: Context): Hooks['preConnect'] {
 export function authenticateHook(context: Context): Hooks['authenticate'] {
   return (client, username, password, callback) => {
     if (context.asked.has(client)) return callback(null, true)
+    const { deadlineMs } = context.settings
     const controller = new AbortController()
     const answer = (refused: Error | undefined): void => {
       if (controller.signal.aborted) return
@@ -55,7 +56,10 @@ export function authenticateHook(context: Context): Hooks['authenticate'] {
       // aedes forgets a client whose login ends after the broker was closed, with its socket open.
       if (context.broker.closed) client.close()
     }
-    const timer = setTimeout(() => answer(refusal('deadline')), context.settings.deadlineMs).unref()
+    const timer = setTimeout(() => {
+      context.fault(new Error(`a login was not decided within ${deadlineMs} ms`), 'authenticate')
+      answer(refusal('deadline'))
+    }, deadlineMs).unref()
     const unwatch = watchHangUp(client, () => answer(refusal('closed')))
     const will = context.connects.get(client)?.will
     const { signal } = controller

@@ -9,12 +9,31 @@ export class Member {
   readonly owner: SessionOwner
   /** Subscriptions of a SUBSCRIBE that were granted and are still to be stored. */
   readonly granted: Set<object> = new Set()
+  /** aedes has registered the client; before that it restores stored subscriptions. */
+  isRegistered = false
   isEnded = false
+  #waiting: (() => void)[] | undefined
 
   constructor(client: BrokerClient, session: Session) {
     this.client = client
     this.session = session
     this.owner = ownerOf(session)
+  }
+
+  /** Resolves when aedes is done with the client: its subscriptions are down, its will is judged. */
+  ended(): Promise<void> {
+    if (this.isEnded) return Promise.resolve()
+    return new Promise(resolve => {
+      this.#waiting ??= []
+      this.#waiting.push(resolve)
+    })
+  }
+
+  end(): void {
+    this.isEnded = true
+    this.session.close()
+    for (const resolve of this.#waiting ?? []) resolve()
+    this.#waiting = undefined
   }
 }
 
@@ -59,19 +78,24 @@ export class Members {
 
   end(member: Member): void {
     if (member.isEnded) return
-    member.isEnded = true
     this.#live.delete(member)
     if (this.#holders.get(member.client.id) === member) this.#holders.delete(member.client.id)
-    member.session.close()
+    member.end()
   }
 
   /**
    * aedes judges the will after it took the subscriptions down, which may be later than this. It then says
-   * `clientDisconnect`, on which the member is ended; but not in every case, hence the timer.
+   * `clientDisconnect`, on which the member is ended; but not of a client whose login it had not finished. That one it
+   * shows by a last `drain`. The timer is for a message emitter that hangs.
    */
   #disconnected(member: Member): void {
-    const { connected, connecting } = member.client
-    if (connected || connecting) setTimeout(() => this.end(member), this.#lingerMs).unref()
-    else this.end(member)
+    const { connected, connecting, conn } = member.client
+    if (!connected && !connecting) {
+      this.end(member)
+      return
+    }
+    const timer = setTimeout(() => this.end(member), this.#lingerMs).unref()
+    void member.ended().then(() => clearTimeout(timer))
+    conn.once('drain', () => this.end(member))
   }
 }

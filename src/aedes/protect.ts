@@ -1,6 +1,6 @@
 import type { Aedes } from 'aedes'
 import type { Authorizer } from '../authorizer/types.js'
-import { type Broker, type BrokerClient, closeClient } from './broker.js'
+import type { Broker, BrokerClient } from './broker.js'
 import { Context } from './context.js'
 import { forwardHook } from './forward.js'
 import { installHooks } from './hooks.js'
@@ -87,7 +87,8 @@ class BrokerProtection implements Protection {
         context.fault(new Error('assigned after protect(): it runs after the check, and can only refuse'), name)
       },
     })
-    broker.on('client', this.#onClient)
+    // Before listeners that subscribe the client to something.
+    broker.prependListener('client', this.#onClient)
     broker.on('clientDisconnect', this.#onDisconnect)
     broker.on('closed', this.#onClosed)
     for (const client of Object.values(broker.clients)) client.close()
@@ -104,7 +105,9 @@ class BrokerProtection implements Protection {
 
   /** A client whose login was decided by the hooks of before. */
   readonly #onClient = (client: BrokerClient): void => {
-    if (this.#context.members.of(client) === undefined) client.close()
+    const member = this.#context.members.of(client)
+    if (member === undefined) client.close()
+    else member.isRegistered = true
   }
 
   readonly #onDisconnect = (client: BrokerClient): void => {
@@ -120,8 +123,11 @@ class BrokerProtection implements Protection {
     const { members } = this.#context
     this.#context.isClosed = true
     // Sessions stay open until their clients are cut, for the wills.
-    const clients = members.live().map(({ client }) => closeClient(client))
-    await this.#context.attempt(Promise.all(clients), 'close')
+    const ended = members.live().map(member => {
+      member.client.close()
+      return member.ended()
+    })
+    await this.#context.attempt(Promise.all(ended), 'close')
     for (const member of members.live()) members.end(member)
     this.#context.gate.uninstall()
     const { broker } = this.#context

@@ -2,7 +2,7 @@ import type { Qos } from '../acl/types.js'
 import type { BrokerClient, Callback, Hooks, Message } from './broker.js'
 import type { Context } from './context.js'
 import { modifiersOf, neutralize, rewrite } from './message.js'
-import { refusal } from './refusal.js'
+import { isLasting, refusal } from './refusal.js'
 import { askPublishGuest, judgePublish } from './verdict.js'
 import { fireWill, isWill } from './will.js'
 
@@ -15,9 +15,9 @@ export function publishHook(context: Context): Hooks['authorizePublish'] {
     if (member === undefined || context.isClosed) return callback(refusal('closed'))
     const decision = judgePublish(context, member.session, packet)
     if (!decision.allow) {
-      const { reason } = decision
-      const isOver = reason === 'revoked' || reason === 'closed'
-      return isOver ? callback(refusal(reason)) : refuse(context, packet, refusal(reason), callback)
+      const error = refusal(decision.reason)
+      // What is refused for the moment only must not be acknowledged: the client will send it again.
+      return isLasting(decision.reason) ? refuse(context, packet, error, callback) : callback(error)
     }
     const modifiers = modifiersOf(decision)
     if (modifiers !== undefined) rewrite(packet, modifiers)

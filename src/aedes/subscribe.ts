@@ -1,14 +1,10 @@
-import { topicFilterProblem } from '../acl/topic.js'
-import type { Decision, Qos, SubscribeRule } from '../acl/types.js'
-import type { Session } from '../authorizer/types.js'
 import type { Callback, Hooks, Subscription } from './broker.js'
 import { consult } from './consult.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
 import { isLasting } from './refusal.js'
 import { removeFilters } from './stored.js'
-
-const SHARE_PREFIX = '$share/'
+import { judgeSubscribe } from './verdict.js'
 
 /**
  * Decides filters, of a SUBSCRIBE and of a stored session alike. A refusal is `null`, never an error: that would close the
@@ -19,18 +15,19 @@ export function subscribeHook(context: Context): Hooks['authorizeSubscribe'] {
     if (context.asked.has(subscription)) return callback(null, subscription)
     const member = context.members.of(client)
     if (member === undefined || context.isClosed) return callback(null, null)
-    const decision = judgeSubscribe(member.session, subscription)
+    const decision = judgeSubscribe(context, member.session, subscription)
     if (!decision.allow) return refuse(context, member, subscription, isLasting(decision.reason), callback)
     const guest = context.guests.authorizeSubscribe
-    if (guest === undefined) return grant(context, member, subscription, callback)
+    if (guest === undefined) return grant(member, subscription, callback)
     const copy = { ...subscription }
     context.asked.add(copy)
     consult({
       ask: done => guest.call(context.broker, client, copy, done),
       done: ({ error, value }) => {
         // The rules may have changed while the guest took its time.
-        const isGranted = error === undefined && isGrant(value) && judgeSubscribe(member.session, subscription).allow
-        if (isGranted) grant(context, member, subscription, callback)
+        const isGranted =
+          error === undefined && isGrant(value) && judgeSubscribe(context, member.session, subscription).allow
+        if (isGranted) grant(member, subscription, callback)
         else refuse(context, member, subscription, error === undefined, callback)
       },
       fault: error => context.fault(error, 'authorizeSubscribe'),
@@ -39,29 +36,14 @@ export function subscribeHook(context: Context): Hooks['authorizeSubscribe'] {
   }
 }
 
-/** Decides; sends nothing. What aedes cannot keep to is refused with a reason of its own. */
-export function judgeSubscribe(session: Session, { topic, qos }: Subscription): Decision {
-  if (topicFilterProblem(topic) !== undefined) return session.refuse('subscribe', topic, 'filter_invalid')
-  // aedes takes it for an ordinary name.
-  if (topic.startsWith(SHARE_PREFIX)) return session.refuse('subscribe', topic, 'shared_subscription_unsupported')
-  const decision = session.authorizeSubscribe(topic, { qos: qos as Qos })
-  if (!decision.allow || (decision.rule as SubscribeRule).modifiers === undefined) return decision
-  // aedes would store and look up the requested filter, and map no UNSUBSCRIBE back.
-  return session.refuse('subscribe', topic, 'modifiers_unsupported')
-}
-
 /** A hook that sets the QoS to 128 means to refuse; aedes would grant it. */
 function isGrant(value: unknown): boolean {
   return typeof value === 'object' && value !== null && (value as Subscription).qos !== 128
 }
 
-/** aedes restores stored filters before it registers the client; nothing else is asked about that early. */
-function isRestored({ broker }: Context, { client }: Member): boolean {
-  return broker.clients[client.id] !== client
-}
-
-function grant(context: Context, member: Member, subscription: Subscription, callback: Callback<Subscription>): void {
-  if (!member.client.clean && !isRestored(context, member)) member.granted.add(subscription)
+function grant(member: Member, subscription: Subscription, callback: Callback<Subscription>): void {
+  // Nothing but what is stored already is asked about before the client is registered.
+  if (!member.client.clean && member.isRegistered) member.granted.add(subscription)
   callback(null, subscription)
 }
 
@@ -73,7 +55,7 @@ function refuse(
   callback: Callback<null>,
 ): void {
   const { client } = member
-  if (isRestored(context, member)) {
+  if (!member.isRegistered) {
     // A client that is told its session was restored believes in its subscriptions: better to come back later.
     if (!isLasting) client.close()
     else {
