@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'ERR_HASH_TIMEOUT'
   | 'ERR_HASH_FAILED'
   | 'ERR_AUTHORIZER_CLOSED'
+  | 'ERR_HOOK_REQUEST_INVALID'
 
 /**
  * Base of all errors this package throws for reasons other than a wrong program (those are plain `TypeError`s, thrown
@@ -127,6 +128,26 @@ export class HashFailed extends WardenError {
 export class AuthorizerClosed extends WardenError {
   static override readonly code = 'ERR_AUTHORIZER_CLOSED'
   override readonly code = 'ERR_AUTHORIZER_CLOSED'
+}
+
+/**
+ * A broker's request over HTTP is not what its contract says: malformed, or of somebody else. It is answered with status
+ * 400, never with a grant. The message opens with hook and place, e.g. `auth_on_publish: qos: must be 0, 1 or 2`.
+ */
+export class HookRequestInvalid extends WardenError {
+  static override readonly code = 'ERR_HOOK_REQUEST_INVALID'
+  override readonly code = 'ERR_HOOK_REQUEST_INVALID'
+  /** Which hook was asked, as the broker names it; what a stranger wrote there is quoted and cut. */
+  readonly hook: string
+  /** Place inside the body, e.g. `topics[0].qos`; the empty string for the body as a whole. */
+  readonly path: string
+
+  constructor(hook: string, path: string, problem: string, options?: { cause?: unknown }) {
+    const name = /^\w{1,64}$/.test(hook) ? hook : quote(hook)
+    super(`${name}: ${path === '' ? '' : `${path}: `}${problem}`, options)
+    this.hook = name
+    this.path = path
+  }
 }
 
 /** Quotes text that somebody else chose for use in a message: escaped, and cut to 64 characters. */
