@@ -1,0 +1,82 @@
+import { createRedisStore } from '../../../src/redis/index.js'
+
+/**
+ * Brings a store into the state that is named, closes it there and ends. The process must then exit by itself, and say
+ * nothing. Arguments: the state, a URL, and the port of a line that is frozen.
+ */
+const [state, url, frozenPort] = process.argv.slice(2) as [string, string, string]
+const frozen = `redis://127.0.0.1:${frozenPort}`
+const key = { mountpoint: '', clientId: 'closing', username: state }
+const record = { passhash: '$2a$04$x', publishAcl: [], subscribeAcl: [] }
+const options = { heartbeatMs: 50, commandTimeoutMs: 60_000, heartbeatTimeoutMs: 60_000, connectTimeoutMs: 60_000 }
+
+const turn = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+const ignore = (call: Promise<unknown>): void => void call.catch(() => {})
+
+const states: Record<string, () => Promise<void>> = {
+  unused: () => createRedisStore(url, options).close(),
+  'after a read': async () => {
+    const store = createRedisStore(url, options)
+    await store.get(key)
+    await store.close()
+  },
+  'while live': async () => {
+    const store = createRedisStore(url, options)
+    await new Promise<void>(resolve => {
+      store.watch(event => {
+        if (event.type === 'link') resolve()
+      })
+    })
+    await store.close()
+  },
+  'while the link is being set up': async () => {
+    for (let turns = 0; turns < 20; turns++) {
+      const store = createRedisStore(url, options)
+      store.watch(() => {})
+      for (let n = 0; n < turns; n++) await new Promise(setImmediate)
+      await store.close()
+    }
+  },
+  'while calls are under way': async () => {
+    const store = createRedisStore(url, options)
+    for (let n = 0; n < 20; n++) {
+      ignore(store.get(key))
+      ignore(store.put(key, record))
+      ignore(store.put(key, record, { ifMatch: null }))
+      ignore(store.scan()[Symbol.asyncIterator]().next())
+    }
+    await turn(2)
+    await store.close()
+  },
+  'while connecting to nobody': async () => {
+    const store = createRedisStore('redis://127.0.0.1:1', options)
+    store.watch(() => {})
+    ignore(store.get(key))
+    await turn(50)
+    await store.close()
+  },
+  'while a frozen line is being opened': async () => {
+    const store = createRedisStore(frozen, options)
+    store.watch(() => {})
+    ignore(store.get(key))
+    await turn(50)
+    await store.close()
+  },
+  'after the watch has ended': async () => {
+    const store = createRedisStore(url, options)
+    await new Promise<void>(resolve => {
+      const stop = store.watch(event => {
+        if (event.type !== 'link') return
+        stop()
+        resolve()
+      })
+    })
+    await store.close()
+  },
+}
+
+await states[state]!()
+const closedAt = performance.now()
+process.once('exit', () => {
+  if (performance.now() - closedAt > 500) process.stdout.write('something kept the process from ending at once')
+})

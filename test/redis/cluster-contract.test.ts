@@ -1,0 +1,26 @@
+import { Cluster } from 'ioredis'
+import { Cluster as Cluster5 } from 'ioredis5'
+import { describe } from 'vitest'
+import { createRedisStore, type RedisTarget } from '../../src/redis/index.js'
+import { describeRecordStore } from '../contract/record-store.js'
+import { type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
+
+let cluster: RedisCluster
+
+describe.each([
+  ['ioredis 6', (port: number): RedisTarget => new Cluster([{ host: '127.0.0.1', port }], { lazyConnect: true })],
+  ['ioredis 5', (port: number): RedisTarget => new Cluster5([{ host: '127.0.0.1', port }], { lazyConnect: true })],
+])('on a Cluster of %s', (name, create) => {
+  describeRecordStore(`a Redis store on a Cluster of ${name}`, {
+    async setUp() {
+      cluster = await startRedisCluster()
+    },
+    create: () =>
+      createRedisStore(create(cluster.members[1]!.server.port), {
+        heartbeatMs: 50,
+        reconnectMinMs: 5,
+      }),
+    clean: () => cluster.flush(),
+    tearDown: () => cluster.stop(),
+  })
+})
