@@ -4,9 +4,6 @@ import type { Member } from './members.js'
 import { type SessionOwner, settleOwner } from './owners.js'
 import { wipeSession } from './stored.js'
 
-/** A name that no client can publish, to ask whether an account exists at all. */
-const ACCOUNT_PROBE = '$SYS/warden/owner'
-
 /**
  * Makes a member the holder of its client id, before aedes loads anything that is stored under it. aedes knows a session by
  * its client id alone, and would hand the queue of one account to another.
@@ -47,6 +44,6 @@ export function claimClientId(
 async function isGone({ authorizer }: Context, clientId: string, owner: SessionOwner): Promise<boolean> {
   if (owner.kind === 'anonymous') return false
   const { mountpoint, username } = owner
-  const decision = await authorizer.authorizeReceive({ mountpoint, clientId, username }, ACCOUNT_PROBE)
-  return !decision.allow && (decision.reason === 'bad_credentials' || decision.reason === 'expired')
+  const access = await authorizer.access({ mountpoint, clientId, username })
+  return !access.allow && (access.reason === 'bad_credentials' || access.reason === 'expired')
 }

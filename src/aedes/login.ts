@@ -1,3 +1,4 @@
+import { denied } from '../acl/rule.js'
 import type { ConnectRequest } from '../authorizer/types.js'
 import type { BrokerClient, Hooks, Message } from './broker.js'
 import { claimClientId } from './claim.js'
@@ -57,7 +58,7 @@ export function authenticateHook(context: Context): Hooks['authenticate'] {
       if (context.broker.closed) client.close()
     }
     const timer = setTimeout(() => {
-      context.fault(new Error(`a login was not decided within ${deadlineMs} ms`), 'authenticate')
+      reportDeadline(context, client, username)
       answer(refusal('deadline'))
     }, deadlineMs).unref()
     const unwatch = watchHangUp(client, () => answer(refusal('closed')))
@@ -65,6 +66,14 @@ export function authenticateHook(context: Context): Hooks['authenticate'] {
     const { signal } = controller
     void logIn(context, { client, username, password, will, signal }).then(answer)
   }
+}
+
+/** The authorizer reports its own deadline; this one is of a hook, an owner or a persistence that keeps a login waiting. */
+function reportDeadline({ authorizer, settings }: Context, { id: clientId }: BrokerClient, username = ''): void {
+  const { mountpoint } = settings
+  const principal = { mountpoint: typeof mountpoint === 'string' ? mountpoint : '', clientId, username }
+  const detail = `the broker's part took more than ${settings.deadlineMs} ms`
+  authorizer.refuse({ principal, action: 'connect', decision: denied('deadline'), detail })
 }
 
 /** Never rejects. Resolves with why the client is refused; then nothing is left of the attempt. */

@@ -9,8 +9,11 @@ import { canApply, factsOf, modifiersOf, topicProblem } from './message.js'
 
 const SHARE_PREFIX = '$share/'
 
+/** Who decides a PUBLISH, and reports what the adapter refuses. */
+export type PublishJudge = Pick<Session, 'authorizePublish' | 'refuse'>
+
 /** Decides; sends nothing. */
-export function judgePublish(context: Context, session: Session, packet: Message): Decision {
+export function judgePublish(context: Context, session: PublishJudge, packet: Message): Decision {
   return withoutThrowing(context, 'authorizePublish', () => {
     const { broker } = context
     const { topic } = packet

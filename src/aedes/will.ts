@@ -1,19 +1,26 @@
 import { denied } from '../acl/rule.js'
-import type { Decision, Principal } from '../acl/types.js'
-import type { Session } from '../authorizer/types.js'
+import type { Decision, Denied } from '../acl/types.js'
+import type { AccessRequest, Session } from '../authorizer/types.js'
 import type { BrokerClient, Message } from './broker.js'
 import type { Context } from './context.js'
-import { canApply, factsOf, modifiersOf, neutralize, rewrite, topicProblem } from './message.js'
-import { askPublishGuest, judgePublish } from './verdict.js'
+import { modifiersOf, neutralize, rewrite } from './message.js'
+import { askPublishGuest, judgePublish, type PublishJudge } from './verdict.js'
 
 /** Whose a stored will is. Kept in the will itself, since a broker that dies leaves nothing else. */
 interface Stamped extends Message {
-  warden?: { readonly mountpoint: string; readonly username: string }
+  warden?: Account
 }
 
+/** `username` is left out for an anonymous client. */
+type Account = Pick<AccessRequest, 'mountpoint' | 'username'>
+
 /** Writes its owner on a will, so that whichever broker publishes it later can judge it. */
-export function stampWill(will: Message, { principal: { mountpoint, username }, recordKey }: Session): void {
-  if (recordKey !== undefined) (will as Stamped).warden = { mountpoint, username }
+export function stampWill(will: Message, session: Session): void {
+  ;(will as Stamped).warden = accountOf(session)
+}
+
+function accountOf({ principal: { mountpoint, username }, recordKey }: Session): Account {
+  return recordKey === undefined ? { mountpoint } : { mountpoint, username }
 }
 
 /** Tells whether a packet is a will: of this client, or one that was stored. */
@@ -49,21 +56,29 @@ export function fireWill(context: Context, client: BrokerClient | null, will: Me
     settle(decision)
     return
   }
-  judgeByAccount(context, will, member?.session.principal).then(settle, error => {
+  judgeByAccount(context, will, member ? accountOf(member.session) : (will as Stamped).warden).then(settle, error => {
     context.fault(error, 'will')
     refuse()
   })
 }
 
-/** Judges a will whose session is over, perhaps with its broker, by the account that left it. */
-async function judgeByAccount(context: Context, will: Stamped, known: Principal | undefined): Promise<Decision> {
-  const { broker, authorizer } = context
-  const { topic, clientId, warden } = will
-  const principal = known ?? (warden && clientId !== undefined ? { ...warden, clientId } : undefined)
-  if (principal === undefined) throw new Error('a will without a known owner was dropped')
-  const problem = topicProblem(topic, broker)
-  if (problem !== undefined) return denied(problem)
-  const decision = await authorizer.authorizePublish(principal, topic, factsOf(will))
-  const modifiers = decision.allow ? modifiersOf(decision) : undefined
-  return modifiers === undefined || canApply(modifiers, broker) ? decision : denied('modifiers_unsupported')
+/** Judges a will whose session is over, perhaps with its broker, by what the account that left it may do now. */
+async function judgeByAccount(context: Context, will: Message, account: Account | undefined): Promise<Decision> {
+  const { authorizer } = context
+  const { topic, clientId = '' } = will
+  const principal = { mountpoint: account?.mountpoint ?? '', clientId, username: account?.username ?? '' }
+  const refuse = (decision: Denied, detail?: string): Denied =>
+    authorizer.refuse({ principal, action: 'publish', subject: topic, decision, ...(detail && { detail }) })
+  if (account === undefined) return refuse(denied('no_matching_rule'), 'will without a known owner')
+  const access = await authorizer.access({ ...account, clientId })
+  if (!access.allow) return refuse(access, access.detail)
+  const { compiled } = access.access
+  const judge: PublishJudge = {
+    authorizePublish(name, facts) {
+      const decision = compiled.authorizePublish(principal, name, facts)
+      return decision.allow ? decision : refuse(decision)
+    },
+    refuse: (_action, _subject, reason) => refuse(denied(reason)),
+  }
+  return judgePublish(context, judge, will)
 }

@@ -31,6 +31,8 @@ const subscribe = (...topics: string[]) => ({
   subscriptions: topics.map(topic => ({ topic, qos: 1 })),
 })
 
+type Done = (error: Error | null, ok?: boolean) => void
+
 const publish = (topic: string, messageId = 1) => ({ cmd: 'publish', topic, payload: 'x', qos: 1, messageId })
 
 describe('a hook found in place', () => {
@@ -201,8 +203,8 @@ describe('a hook found in place', () => {
   })
 
   it.each([
-    { title: 'refuses', preConnect: (_client: unknown, _packet: unknown, done: Function) => done(null, false) },
-    { title: 'fails', preConnect: (_client: unknown, _packet: unknown, done: Function) => done(new Error('no'), true) },
+    { title: 'refuses', preConnect: (_client: unknown, _packet: unknown, done: Done) => done(null, false) },
+    { title: 'fails', preConnect: (_client: unknown, _packet: unknown, done: Done) => done(new Error('no'), true) },
     {
       title: 'throws',
       preConnect: () => {

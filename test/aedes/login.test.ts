@@ -88,7 +88,7 @@ describe('a login', () => {
   })
 
   it('is refused at the deadline when a hook found in place stays silent', async () => {
-    const { port, authorizer, faults } = await stage({
+    const { port, authorizer, denied } = await stage({
       records,
       options: { deadlineMs: 100 },
       broker: { authenticate: () => {} },
@@ -97,7 +97,7 @@ describe('a login', () => {
     socket.send(connectPacket('s1', 'sensor'))
     expect(await socket.next('connack')).toMatchObject({ returnCode: 3 })
     await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
-    expect(faults).toMatchObject([{ place: 'authenticate' }])
+    expect(denied).toMatchObject([{ action: 'connect', decision: { reason: 'deadline' } }])
   })
 
   it('of an anonymous client follows the rules for anonymous clients', async () => {

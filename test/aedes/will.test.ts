@@ -217,10 +217,15 @@ describe('the wills of a broker that died', () => {
       { clientId: 'f', topic: 'last/f', owner: 'sensor' },
     ])
     expect(messages).toEqual(['last/f=gone'])
-    expect(faults).toMatchObject([{ place: 'will', error: { message: 'a will without a known owner was dropped' } }])
-    expect(denied.map(({ principal, decision }) => [principal.clientId, decision.reason])).toEqual([
-      ['a', 'no_matching_rule'],
-      ['c', 'bad_credentials'],
+    expect(faults).toEqual([])
+    expect(
+      denied.map(({ principal, decision, detail }) => [principal.clientId, decision.reason, detail]).sort(),
+    ).toEqual([
+      ['a', 'no_matching_rule', undefined],
+      ['b', 'no_matching_rule', 'will without a known owner'],
+      ['c', 'bad_credentials', 'no record'],
+      ['d', 'too_deep', undefined],
+      ['e', 'no_matching_rule', undefined],
     ])
   })
 
