@@ -1,0 +1,54 @@
+import { topicNameProblem } from '../acl/topic.js'
+import type { ProtocolReason } from './codes.js'
+import type { MessageProperties, PublishPacket, SubscribePacket, UserProperties } from './packets.js'
+
+const MAX_MESSAGE_ID = 65_535
+
+/** Tells what keeps a PUBLISH from being answered or sent on, whoever sent it. */
+export function publishFault({ qos, messageId, properties }: PublishPacket): ProtocolReason | undefined {
+  if (qos !== 0 && qos !== 1 && qos !== 2) return 'malformed_packet'
+  if (qos > 0 && !isMessageId(messageId)) return 'malformed_packet'
+  // Only the broker says which subscription a message came by [MQTT-3.3.4-6].
+  if (properties?.subscriptionIdentifier !== undefined) return 'protocol_error'
+  return propertiesFault(properties)
+}
+
+/** Tells what keeps a SUBSCRIBE from being answered. */
+export function subscribeFault({ messageId, subscriptions }: SubscribePacket): ProtocolReason | undefined {
+  if (!isMessageId(messageId)) return 'malformed_packet'
+  if (subscriptions.length === 0) return 'protocol_error'
+  const isForbidden = subscriptions.some(({ topic, nl }) => nl === true && topic.startsWith('$share/'))
+  return isForbidden ? 'protocol_error' : undefined
+}
+
+/**
+ * Tells what is wrong with the properties of a message. `mqtt-packet` makes an array of a property given twice, and
+ * `null` or -1 of one cut short; sent on, either would break the connections of the subscribers.
+ */
+export function propertiesFault(properties: MessageProperties | undefined): ProtocolReason | undefined {
+  if (properties === undefined) return undefined
+  const { userProperties, ...single } = properties
+  const values = Object.values(single)
+  if (values.some(Array.isArray)) return 'protocol_error'
+  if (!values.every(isSound) || !areSound(userProperties)) return 'malformed_packet'
+  const { responseTopic } = properties
+  // It must be a topic name [MQTT-3.3.2-14].
+  return responseTopic !== undefined && topicNameProblem(responseTopic) !== undefined ? 'protocol_error' : undefined
+}
+
+function areSound(properties: UserProperties | undefined): boolean {
+  if (properties === undefined) return true
+  return Object.entries(properties).flat(2).every(isSound)
+}
+
+/** Text without U+0000 [MQTT-1.5.4-2], bytes, a flag, or a number that can be written. */
+function isSound(value: unknown): boolean {
+  if (typeof value === 'string') return !value.includes('\0')
+  if (typeof value === 'number') return value >= 0
+  return typeof value === 'boolean' || value === undefined || value instanceof Uint8Array
+}
+
+/** A packet that is acknowledged has an id of 1 to 65,535 [MQTT-2.2.1-3]; `mqtt-packet` lets 0 and -1 through. */
+function isMessageId(messageId: number | undefined): messageId is number {
+  return Number.isInteger(messageId) && messageId! > 0 && messageId! <= MAX_MESSAGE_ID
+}
