@@ -3,7 +3,7 @@ import { type CompiledAcl, compileAcl } from '../acl/compile.js'
 import type { Acl } from '../acl/types.js'
 import { RecordInvalid, TopicInvalid } from '../errors.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
-import { compileOptions, type Settings } from './options.js'
+import type { Settings } from './options.js'
 
 /** One record made ready for deciding. */
 export interface Account {
@@ -37,9 +37,8 @@ export class AccountMaker {
     if (typeof record !== 'object' || record === null) throw new RecordInvalid('', 'must be an object')
     if (typeof record.passhash !== 'string') throw new RecordInvalid('passhash', 'must be a string')
     const { expiresAt = Number.POSITIVE_INFINITY } = record
-    if (typeof expiresAt !== 'number' || Number.isNaN(expiresAt)) {
-      throw new RecordInvalid('expiresAt', 'must be an integer of Unix seconds')
-    }
+    if (!isNumber(expiresAt)) throw new RecordInvalid('expiresAt', 'must be an integer of Unix seconds')
+    if (!isNumber(expiresAtMs)) throw new RecordInvalid('', 'expiry in the store must be a number')
     const leftMs = Math.min(expiresAt * 1_000, expiresAtMs) - Date.now()
     return { key, passhash: record.passhash, compiled: this.#compile(record), endsAt: this.#settings.now() + leftMs }
   }
@@ -57,9 +56,14 @@ export class AccountMaker {
   }
 }
 
+/** Whether a moment can be compared with: NaN would never come. */
+function isNumber(value: unknown): boolean {
+  return typeof value === 'number' && !Number.isNaN(value)
+}
+
 function compileOrRefuse(acl: Acl, settings: Settings): CompiledAcl {
   try {
-    return compileAcl(acl, compileOptions(settings))
+    return compileAcl(acl, settings.compile)
   } catch (error) {
     if (!(error instanceof TypeError || error instanceof TopicInvalid)) throw error
     const [path, ...problem] = error.message.split(': ')

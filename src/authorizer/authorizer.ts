@@ -2,14 +2,14 @@ import type { CompiledAcl } from '../acl/compile.js'
 import { denied } from '../acl/rule.js'
 import type { Action, Decision, Denied, Principal, PublishFacts, Semantics, SubscribeFacts } from '../acl/types.js'
 import { AuthorizerClosed, RecordInvalid } from '../errors.js'
-import { encodeRecordKey } from '../record/key.js'
 import type { RecordStore, StoreEvent } from '../store/types.js'
 import { anonymousAccess, recordAccess } from './access.js'
 import type { Account } from './accounts.js'
+import { describeKey } from './describe.js'
 import { Emitter } from './emitter.js'
 import { Login } from './login.js'
 import { type AuthorizerOptions, resolveOptions, type Settings } from './options.js'
-import { RecordCache, TooManyChanges } from './record-cache.js'
+import { type Known, RecordCache, TooManyChanges } from './record-cache.js'
 import { identityProblem } from './request.js'
 import { Resolver } from './resolver.js'
 import { Sessions } from './sessions.js'
@@ -28,7 +28,7 @@ import type {
   Session,
 } from './types.js'
 
-/** How often sessions are looked through for what is due, in milliseconds. */
+/** How often sessions are looked through for what is due, in milliseconds, unless the limits are too short for that. */
 const SWEEP_MS = 1_000
 
 /**
@@ -60,28 +60,31 @@ class StoreAuthorizer implements Authorizer {
   readonly #trust: Trust
   readonly #cache: RecordCache
   readonly #resolver: Resolver
-  readonly #emitter = new Emitter()
+  readonly #emitter: Emitter
   readonly #sessions: Sessions
   readonly #login: Login
+  readonly #anonymous: CompiledAcl | undefined
   readonly #unwatch: () => void
   readonly #sweep: NodeJS.Timeout
   readonly #waiting: Set<{ resolve: () => void; reject: (error: Error) => void }> = new Set()
   readonly #logins = { allowed: 0, denied: 0 }
   #isLive = false
-  #isClosed = false
-  #isSweeping = false
-  #sweepsWanted = false
+  #closing: Promise<void> | undefined
 
   constructor(settings: Settings) {
-    this.semantics = settings.semantics
-    this.store = settings.store
-    this.#trust = new Trust(settings, settings.now)
+    const { store, semantics, anonymous, wildcardClientId, maxAgeMs, staleWindowMs, now } = settings
+    this.semantics = semantics
+    this.store = store
+    this.#anonymous = anonymous
+    this.#emitter = new Emitter(now)
+    this.#trust = new Trust(settings, now)
     this.#cache = new RecordCache(settings, this.#trust)
-    this.#resolver = new Resolver(this.#cache, settings.wildcardClientId)
-    this.#sessions = new Sessions(this.#resolver, this.#trust, this.#emitter)
+    this.#resolver = new Resolver(this.#cache, this.#trust, wildcardClientId)
+    this.#sessions = new Sessions(this.#resolver, this.#trust, this.#emitter, wildcardClientId)
     this.#login = new Login(settings, this.#resolver, this.#sessions, this.#emitter)
-    this.#unwatch = settings.store.watch(event => this.#hear(event))
-    this.#sweep = setInterval(() => void this.#sweepOnce(), SWEEP_MS).unref()
+    this.#unwatch = store.watch(event => this.#hear(event))
+    const sweepMs = Math.min(SWEEP_MS, staleWindowMs / 4, maxAgeMs / 4)
+    this.#sweep = setInterval(() => this.#sessions.sweep(), sweepMs).unref()
   }
 
   async ready(): Promise<void> {
@@ -93,8 +96,8 @@ class StoreAuthorizer implements Authorizer {
   async authenticate(request: ConnectRequest): Promise<Authenticated | Denied> {
     if (this.#isClosed) return denied('closed')
     const outcome = await this.#login.authenticate(request)
-    if (outcome.allow && this.#isClosed) {
-      outcome.session.close()
+    if (this.#isClosed) {
+      if (outcome.allow) outcome.session.close()
       return denied('closed')
     }
     this.#logins[outcome.allow ? 'allowed' : 'denied']++
@@ -112,7 +115,7 @@ class StoreAuthorizer implements Authorizer {
   async access(request: AccessRequest): Promise<AccessGranted | AccessRefused> {
     const { mountpoint = '', clientId, username } = request
     const principal: Principal = { mountpoint, clientId, username: username ?? '' }
-    if (username === undefined) return this.#anonymous(principal)
+    if (username === undefined) return this.#anonymousAccess(principal)
     const [found, detail] = await this.#account(principal)
     if ('compiled' in found) return recordAccess(principal, found, this.#trust.now())
     return detail === undefined ? found : { ...found, detail }
@@ -136,18 +139,18 @@ class StoreAuthorizer implements Authorizer {
   }
 
   freshness(): Freshness {
-    const { limits, liveAt, state, graceMs } = this.#trust
-    const isNeverDeaf = liveAt === Number.POSITIVE_INFINITY
+    const { limits, epoch, state, graceMs } = this.#trust
+    const isNeverDeaf = epoch.heardUntil === Number.POSITIVE_INFINITY
     return {
       state,
-      boundMs: isNeverDeaf ? 0 : graceMs,
+      boundMs: isNeverDeaf ? 0 : Math.min(graceMs, limits.maxAgeMs),
       terms: {
         staleWindowMs: limits.staleWindowMs,
         readTimeoutMs: limits.readTimeoutMs,
         outageGraceMs: limits.outageGraceMs,
         maxAgeMs: limits.maxAgeMs,
       },
-      ageMs: isNeverDeaf ? 0 : this.#trust.now() - liveAt,
+      ageMs: isNeverDeaf ? 0 : this.#trust.now() - epoch.heardUntil,
     }
   }
 
@@ -184,41 +187,55 @@ class StoreAuthorizer implements Authorizer {
     return this
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return
-    this.#isClosed = true
-    clearInterval(this.#sweep)
-    this.#unwatch()
-    for (const { reject } of this.#waiting) reject(new AuthorizerClosed('the authorizer was closed'))
-    this.#waiting.clear()
-    this.#sessions.closeAll()
-    this.#cache.clear()
-    this.#login.verified.clear()
-    await this.#login.hasher.close()
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  /** Takes note of what the store reports. Resolves when the sessions concerned decide by it. */
+  get #isClosed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#sweep)
+    for (const { reject } of this.#waiting) reject(new AuthorizerClosed('the authorizer was closed'))
+    this.#waiting.clear()
+    this.#sessions.closeAll()
+    const ended = this.#login.close()
+    this.#cache.close()
+    try {
+      this.#unwatch()
+    } finally {
+      await ended
+    }
+  }
+
+  /** Takes note of what the store reports. Resolves when the sessions concerned decide by it; never rejects. */
   async #hear(event: StoreEvent): Promise<void> {
     if (this.#isClosed) return
-    switch (event.type) {
-      case 'changed':
+    try {
+      if (event.type === 'changed') {
         this.#resolver.named(event.key)
-        return this.#sessions.changed(event.key)
-      case 'unknown':
-        this.#sessions.settleEpoch()
-        this.#trust.epoch++
-        this.#resolver.lost()
-        void this.#sweepOnce()
-        return
-      case 'link':
-        return this.#hearLink(event.state, event.at)
-      case 'error':
-        this.#emitter.error(event.error, `store: ${event.place}`)
+        await this.#sessions.changed(event.key)
+      } else if (event.type === 'unknown') this.#renew()
+      else if (event.type === 'link') this.#hearLink(event.state, event.at)
+      else if (event.type === 'error') this.#emitter.error(event.error, `store: ${event.place}`)
+    } catch (error) {
+      // It cannot be read, and may have meant any change.
+      this.#renew()
+      this.#emitter.error(error, 'event of the store')
     }
+  }
+
+  /** Anything may have changed. */
+  #renew(): void {
+    this.#trust.renew()
+    this.#cache.clear()
+    this.#sessions.sweep()
   }
 
   #hearLink(state: 'live' | 'blind', at: number): void {
@@ -230,18 +247,6 @@ class StoreAuthorizer implements Authorizer {
       this.#waiting.clear()
     }
     if (state !== before) this.#emitter.emit('link', { at: Date.now(), state })
-  }
-
-  /** Looks through the sessions once, or once more if somebody asks while that is being done. */
-  async #sweepOnce(): Promise<void> {
-    this.#sweepsWanted = true
-    if (this.#isSweeping) return
-    this.#isSweeping = true
-    while (this.#sweepsWanted && !this.#isClosed) {
-      this.#sweepsWanted = false
-      await this.#sessions.refreshDue()
-    }
-    this.#isSweeping = false
   }
 
   async #decide(
@@ -257,23 +262,23 @@ class StoreAuthorizer implements Authorizer {
   }
 
   /** What clients without a user name may do. */
-  #anonymous(principal: Principal): AccessGranted | AccessRefused {
+  #anonymousAccess(principal: Principal): AccessGranted | AccessRefused {
     if (this.#isClosed) return denied('closed')
     const problem = identityProblem(principal)
     if (problem !== undefined) return { ...denied('client_id_refused'), detail: problem }
-    const { anonymous } = this.#login
-    return anonymous === undefined ? denied('anonymous_refused') : anonymousAccess(principal, anonymous)
+    if (this.#anonymous === undefined) return denied('anonymous_refused')
+    return anonymousAccess(principal, this.#anonymous)
   }
 
   /** The account that decides for a principal at this moment, or why there is none. */
-  async #account(principal: Principal): Promise<[Account | Denied, string?]> {
+  async #account(principal: Principal): Promise<[Account | Denied, detail?: string | undefined]> {
     if (this.#isClosed) return [denied('closed')]
     const problem = identityProblem(principal)
     if (problem !== undefined) return [denied('client_id_refused'), problem]
     try {
       const { account } = await this.#resolver.settle(principal, async isCurrent => {
-        const resolution = await this.#resolver.resolve(principal)
-        return isCurrent() ? resolution : undefined
+        const known = await this.#resolve(principal)
+        return isCurrent() ? known : undefined
       })
       if (this.#isClosed) return [denied('closed')]
       if (account === undefined) return [denied('bad_credentials'), 'no record']
@@ -281,9 +286,21 @@ class StoreAuthorizer implements Authorizer {
       if (this.#trust.now() >= account.endsAt) return [denied('expired')]
       return [account]
     } catch (error) {
+      if (this.#isClosed) return [denied('closed')]
       if (error instanceof TooManyChanges) return [denied('busy'), error.message]
-      this.#emitter.error(error, `decision for ${encodeRecordKey(principal)}`)
-      return [denied('store_unavailable')]
+      this.#emitter.error(error, `decision for ${describeKey(principal)}`)
+      return [denied('store_unavailable'), error instanceof Error ? error.message : undefined]
+    }
+  }
+
+  /** What decides; while the store cannot be read, what is still trusted. The broker has checked the password. */
+  async #resolve(principal: Principal): Promise<Known> {
+    try {
+      return await this.#resolver.resolve(principal)
+    } catch (error) {
+      const held = error instanceof TooManyChanges ? undefined : this.#resolver.inGrace(principal)
+      if (held === undefined) throw error
+      return held
     }
   }
 }

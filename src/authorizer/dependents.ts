@@ -5,8 +5,6 @@ import type { RecordKey } from '../record/types.js'
 /** Who must hear when one of its records changes. */
 export interface Dependent {
   readonly principal: Principal
-  /** A record it depends on was named by a change. */
-  named(key: RecordKey): void
 }
 
 /** The key of a principal's own record. */
@@ -25,10 +23,16 @@ export function wildcardKey({ mountpoint, username }: Principal): RecordKey {
  * Most keys have one dependent, which is then held without a set around it.
  */
 export class Dependents<D extends Dependent> {
+  readonly #wildcard: boolean
   readonly #byKey: Map<string, D | Set<D>> = new Map()
 
+  /** @param wildcard Whether there are `*` records at all. */
+  constructor(wildcard: boolean) {
+    this.#wildcard = wildcard
+  }
+
   add(dependent: D): void {
-    for (const text of keyTexts(dependent)) {
+    for (const text of this.#keyTexts(dependent)) {
       const present = this.#byKey.get(text)
       if (present === undefined) this.#byKey.set(text, dependent)
       else if (present instanceof Set) present.add(dependent)
@@ -37,7 +41,7 @@ export class Dependents<D extends Dependent> {
   }
 
   remove(dependent: D): void {
-    for (const text of keyTexts(dependent)) {
+    for (const text of this.#keyTexts(dependent)) {
       const present = this.#byKey.get(text)
       if (present === dependent) this.#byKey.delete(text)
       else if (present instanceof Set && present.delete(dependent) && present.size === 0) this.#byKey.delete(text)
@@ -49,8 +53,9 @@ export class Dependents<D extends Dependent> {
     if (present === undefined) return []
     return present instanceof Set ? [...present] : [present]
   }
-}
 
-function keyTexts({ principal }: Dependent): string[] {
-  return [encodeRecordKey(exactKey(principal)), encodeRecordKey(wildcardKey(principal))]
+  #keyTexts({ principal }: Dependent): string[] {
+    const own = encodeRecordKey(exactKey(principal))
+    return this.#wildcard ? [own, encodeRecordKey(wildcardKey(principal))] : [own]
+  }
 }

@@ -1,9 +1,14 @@
 import { reasons } from '../acl/reasons.js'
-import type { AclRule, MissedLimit, PublishRule } from '../acl/types.js'
+import type { AclRule, Action, MissedLimit, PublishRule } from '../acl/types.js'
 import { quote } from '../errors.js'
+import { encodeRecordKey } from '../record/key.js'
+import type { RecordKey } from '../record/types.js'
 import type { DeniedEvent } from './types.js'
 
 const VERBS = { connect: 'connect', publish: 'publish to', subscribe: 'subscribe to', receive: 'receive' } as const
+
+/** Longest part of a key in a message. */
+const MAX_PART = 64
 
 /**
  * Says a refusal in one line for a log: who, what, why, and the nearest rule. Text that a client chose is quoted, so that
@@ -20,15 +25,24 @@ const VERBS = { connect: 'connect', publish: 'publish to', subscribe: 'subscribe
 export function describeDenial(event: DeniedEvent): string {
   const { principal, action, topic, filter, decision, detail, address, suppressed } = event
   const subject = topic ?? filter
-  const who = `client ${quote(String(principal.clientId))} (user ${quote(String(principal.username))})`
-  const what = `${VERBS[action]}${subject === undefined ? '' : ` ${quote(String(subject))}`}`
-  const parts = [
-    `${who}${address === undefined ? '' : ` from ${quote(address)}`} may not ${what}: ${decision.reason}, ${reasons[decision.reason].text}`,
-  ]
+  const who = `client ${quoteAny(principal.clientId)} (user ${quoteAny(principal.username)})`
+  const where = address === undefined ? '' : ` from ${quoteAny(address)}`
+  const what = subject === undefined ? VERBS[action] : describeRequest(action, subject)
+  const parts = [`${who}${where} may not ${what}: ${decision.reason}, ${reasons[decision.reason].text}`]
   if (detail !== undefined) parts.push(detail)
   if (decision.nearest !== undefined) parts.push(describeNearest(decision.nearest, decision.missed))
   if (suppressed > 0) parts.push(`${suppressed} more refusals not shown`)
   return parts.join('; ')
+}
+
+/** Names a record in a message: the text of its key, long parts cut. JSON, so that no part of it can forge lines. */
+export function describeKey({ mountpoint, clientId, username }: RecordKey): string {
+  return encodeRecordKey({ mountpoint: cut(mountpoint), clientId: cut(clientId), username: cut(username) })
+}
+
+/** Quotes what should be text and may come unchecked from a client. */
+export function quoteAny(value: unknown): string {
+  return typeof value === 'string' ? quote(value) : `(${value === null ? 'null' : typeof value})`
 }
 
 /** Says which rule came nearest and what it missed: `nearest: "say" misses max_qos 0`. */
@@ -41,4 +55,12 @@ export function describeNearest(rule: AclRule, missed: MissedLimit | undefined):
     retain: 'allowed_retain false',
   }
   return `nearest: ${quote(rule.pattern)}${missed === undefined ? '' : ` misses ${values[missed]}`}`
+}
+
+function describeRequest(action: Action, subject: string): string {
+  return action === 'connect' ? `connect with a will on ${quoteAny(subject)}` : `${VERBS[action]} ${quoteAny(subject)}`
+}
+
+function cut(text: string): string {
+  return text.length > MAX_PART ? `${text.slice(0, MAX_PART - 1)}…` : text
 }

@@ -1,16 +1,25 @@
 import { EventEmitter } from 'node:events'
+import { inspect } from 'node:util'
+import { Allowance } from './allowance.js'
 import type { AuthorizerEvents } from './types.js'
 
 type EventName = keyof AuthorizerEvents
 type Listener<E extends EventName> = (event: AuthorizerEvents[E]) => void
 
 /**
- * The events of one authorizer. Emitting never throws: what a listener throws becomes an `error` event, and an `error`
- * that nobody listens to becomes one warning of the process, not its end.
+ * The events of one authorizer. Emitting never throws: what a listener throws, or rejects with, becomes an `error` event,
+ * and an `error` that nobody listens to becomes one warning of the process, not its end.
  */
 export class Emitter {
   readonly #emitter = new EventEmitter()
-  #warned = false
+  readonly #now: () => number
+  readonly #errors: Allowance
+  #hasWarned = false
+
+  constructor(now: () => number) {
+    this.#now = now
+    this.#errors = new Allowance(now())
+  }
 
   on<E extends EventName>(event: E, listener: Listener<E>): void {
     this.#emitter.on(event, listener)
@@ -30,26 +39,32 @@ export class Emitter {
   }
 
   emit<E extends EventName>(event: E, payload: AuthorizerEvents[E]): void {
+    const failed = (error: unknown): void => {
+      if (event === 'error') this.#warn(error, 'listener of error')
+      else this.error(error, `listener of ${event}`)
+    }
     for (const listener of this.#emitter.rawListeners(event)) {
       try {
-        listener.call(this.#emitter, payload)
+        const returned: unknown = listener.call(this.#emitter, payload)
+        if (returned instanceof Promise) returned.catch(failed)
       } catch (error) {
-        if (event === 'error') this.#warn(error)
-        else this.error(error, `listener of ${event}`)
+        failed(error)
       }
     }
   }
 
-  /** Reports something that failed. */
+  /** Reports something that failed. A store that is down fails for every client: the number of reports is limited. */
   error(error: unknown, place: string): void {
-    if (this.heard('error')) this.emit('error', { at: Date.now(), error, place })
-    else this.#warn(error, place)
+    if (this.heard('error')) {
+      const suppressed = this.#errors.take(this.#now())
+      if (suppressed !== undefined) this.emit('error', { at: Date.now(), error, place, suppressed })
+    } else this.#warn(error, place)
   }
 
-  #warn(error: unknown, place = 'listener of error'): void {
-    if (this.#warned) return
-    this.#warned = true
-    const text = error instanceof Error ? error.message : String(error)
+  #warn(error: unknown, place: string): void {
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    const text = error instanceof Error ? error.message : inspect(error, { depth: 0 })
     process.emitWarning(`${place}: ${text} (no listener for 'error'; reported once)`, { code: 'MQTT_WARDEN_ERROR' })
   }
 }

@@ -1,4 +1,3 @@
-import { type CompiledAcl, compileAcl } from '../acl/compile.js'
 import { denied } from '../acl/rule.js'
 import type { Denied, DenyReason, Principal } from '../acl/types.js'
 import { HashBusy, HashTimeout, RecordInvalid } from '../errors.js'
@@ -9,11 +8,12 @@ import { createVerifiedPasswords, type VerifiedPasswords } from '../password/ver
 import { encodeRecordKey } from '../record/key.js'
 import { anonymousAccess, joinDetail, recordAccess } from './access.js'
 import type { Account } from './accounts.js'
+import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
-import { compileOptions, type Settings } from './options.js'
-import { TooManyChanges } from './record-cache.js'
+import type { Settings } from './options.js'
+import { type Known, TooManyChanges } from './record-cache.js'
 import { type CheckedRequest, checkRequest } from './request.js'
-import type { Resolution, Resolver } from './resolver.js'
+import type { Resolver } from './resolver.js'
 import type { Snapshot } from './session.js'
 import type { Sessions } from './sessions.js'
 import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
@@ -22,24 +22,26 @@ import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
 class Refused {
   readonly decision: Denied
   readonly detail: string | undefined
+  /** Topic of a refused will. */
+  readonly subject: string | undefined
 
-  constructor(reason: DenyReason | Denied, detail?: string) {
+  constructor(reason: DenyReason | Denied, detail?: string, subject?: string) {
     this.decision = typeof reason === 'string' ? denied(reason) : reason
     this.detail = detail
+    this.subject = subject
   }
 }
 
 /** What a granted CONNECT becomes: an open session, or only the knowledge of what it may do. */
-type Admission<T> = (snapshot: Snapshot, attempt: Attempt<T>) => T | Refused
+type Admission<T> = (snapshot: Snapshot, attempt: Attempt) => T | Refused
 
 /** One CONNECT being judged. */
-interface Attempt<T> {
+interface Attempt {
   readonly request: ConnectRequest
   readonly checked: CheckedRequest
   readonly startedAt: number
-  /** Aborted when the deadline has passed or the client has hung up: nothing may come of the attempt any more. */
+  /** Aborted with a {@link Refused} when nothing may come of the attempt any more. */
   readonly signal: AbortSignal
-  readonly admit: Admission<T>
 }
 
 /** Judges CONNECTs. */
@@ -51,16 +53,14 @@ export class Login {
   readonly hasher: PasswordHasher
   readonly verified: VerifiedPasswords
   readonly #refusals: RefusalClock
-  /** The rules of clients without a user name; `undefined` refuses them. */
-  readonly anonymous: CompiledAcl | undefined
+  readonly #underWay: Set<AbortController> = new Set()
 
   constructor(settings: Settings, resolver: Resolver, sessions: Sessions, emitter: Emitter) {
-    const { semantics, hashQueue, maxCost, maxVerified, verifiedTtlMs, refusalCapMs, anonymous, now } = settings
+    const { semantics, hashQueue, maxCost, maxVerified, verifiedTtlMs, refusalCapMs, now } = settings
     this.#settings = settings
     this.#resolver = resolver
     this.#sessions = sessions
     this.#emitter = emitter
-    this.anonymous = anonymous && compileAcl(anonymous, compileOptions(settings))
     this.hasher =
       settings.hasher ??
       createBcryptHasher({
@@ -75,54 +75,82 @@ export class Login {
 
   /** Judges a CONNECT and opens its session. */
   authenticate(request: ConnectRequest): Promise<Authenticated | Denied> {
-    return this.#answer(request, (snapshot, attempt) => this.#open(snapshot, attempt))
+    return this.#answer<Authenticated>(request, (snapshot, attempt) => this.#open(snapshot, attempt))
   }
 
   /** Judges a CONNECT whose session somebody else keeps. */
   verify(request: ConnectRequest): Promise<AccessGranted | Denied> {
-    return this.#answer(request, ({ account, compiled }, { checked: { principal } }) =>
+    return this.#answer<AccessGranted>(request, ({ account, compiled }, { checked: { principal } }) =>
       account === undefined
         ? anonymousAccess(principal, compiled)
         : recordAccess(principal, account, this.#settings.now()),
     )
   }
 
-  async #answer<T extends { allow: true }>(request: ConnectRequest, admit: Admission<T>): Promise<T | Denied> {
+  /** Refuses all that is under way, and ends the threads. */
+  async close(): Promise<void> {
+    for (const controller of this.#underWay) controller.abort(new Refused('closed'))
+    this.verified.clear()
+    await this.hasher.close()
+  }
+
+  async #answer<T>(request: ConnectRequest, admit: Admission<T>): Promise<T | Denied> {
     const startedAt = this.#settings.now()
     const checked = checkRequest(request, this.#settings.semantics === 'vernemq')
-    const outcome = checked.ok
-      ? await this.#withDeadline(request, signal => this.#judge({ request, checked, startedAt, signal, admit }))
-      : new Refused(checked.reason, checked.detail)
-    if (!(outcome instanceof Refused)) return outcome
-    if (outcome.decision.reason === 'bad_credentials') await this.#holdBack(startedAt, request.signal)
-    this.#report(checked.principal, request, outcome)
-    return outcome.decision
-  }
-
-  #report(principal: Principal, { address, via }: ConnectRequest, { decision, detail }: Refused): void {
-    this.#sessions.denials.loose({ principal, action: 'connect', decision, address, detail: joinDetail(via, detail) })
-  }
-
-  async #judge<T>(attempt: Attempt<T>): Promise<T | Refused> {
-    const { principal, password } = attempt.checked
-    if (password === undefined) return this.#admitAnonymous(attempt)
+    const controller = new AbortController()
+    const { signal } = controller
+    const { connectTimeoutMs } = this.#settings
+    const late = () => controller.abort(new Refused('deadline', `after ${connectTimeoutMs} ms`))
+    const hangUp = () => controller.abort(new Refused('deadline', 'the client is gone'))
+    const timer = setTimeout(late, connectTimeoutMs)
+    this.#underWay.add(controller)
     try {
+      if (request.signal?.aborted) hangUp()
+      request.signal?.addEventListener('abort', hangUp, { once: true })
+      const outcome = checked.ok
+        ? await untilAborted(this.#judge({ request, checked, startedAt, signal }, admit), signal)
+        : new Refused(checked.reason, checked.detail)
+      if (!(outcome instanceof Refused)) return outcome
+      if (outcome.decision.reason === 'bad_credentials') await this.#holdBack(startedAt, signal)
+      this.#report(checked.principal, request, outcome)
+      return outcome.decision
+    } finally {
+      clearTimeout(timer)
+      request.signal?.removeEventListener('abort', hangUp)
+      this.#underWay.delete(controller)
+    }
+  }
+
+  #report(principal: Principal, { address, via }: ConnectRequest, refused: Refused): void {
+    const { decision, subject } = refused
+    const detail = joinDetail(via, refused.detail)
+    this.#sessions.denials.loose({ principal, action: 'connect', subject, decision, address, detail })
+  }
+
+  async #judge<T>(attempt: Attempt, admit: Admission<T>): Promise<T | Refused> {
+    const { checked, signal } = attempt
+    const { principal, password } = checked
+    try {
+      if (password === undefined) return this.#admitAnonymous(attempt, admit)
       return await this.#resolver.settle(principal, async isCurrent => {
-        const resolution = await this.#resolve(principal, password)
-        const refused = await this.#refuseBy(resolution, password, attempt)
+        if (signal.aborted) return signal.reason as Refused
+        const known = await this.#resolve(principal, password)
+        const account = await this.#prove(known, password, attempt)
         if (!isCurrent()) return undefined
         // From here to the open session nothing waits, so that no change can come in between.
-        return refused ?? this.#admitBy(resolution.account as Account, resolution, attempt)
+        if (account instanceof Refused) return account
+        return this.#admit({ ...known, account, compiled: account.compiled }, attempt, admit)
       })
     } catch (error) {
+      if (signal.aborted) return signal.reason as Refused
       if (error instanceof TooManyChanges) return new Refused('busy', error.message)
-      this.#emitter.error(error, `login of ${encodeRecordKey(principal)}`)
+      this.#emitter.error(error, `login of ${describeKey(principal)}`)
       return new Refused('store_unavailable', error instanceof Error ? error.message : undefined)
     }
   }
 
-  /** The deciding record; while the store cannot be read, one still trusted, if the password too was proven before. */
-  async #resolve(principal: Principal, password: string): Promise<Resolution> {
+  /** What decides; while the store cannot be read, what is still trusted, if the password too was proven before. */
+  async #resolve(principal: Principal, password: string): Promise<Known> {
     try {
       return await this.#resolver.resolve(principal)
     } catch (error) {
@@ -134,98 +162,85 @@ export class Login {
     }
   }
 
-  async #refuseBy<T>({ account }: Resolution, password: string, attempt: Attempt<T>): Promise<Refused | undefined> {
+  /** The account, if it can be used and the password is its own. */
+  async #prove({ account }: Known, password: string, attempt: Attempt): Promise<Account | Refused> {
     if (account === undefined) return new Refused('bad_credentials', 'no record')
     if (account instanceof RecordInvalid) return new Refused('record_invalid', account.message)
-    const problem = this.hasher.passhashProblem(account.passhash)
-    if (problem !== undefined) return new Refused('record_invalid', `passhash: ${problem}`)
     const refused = await this.#verify(account, password, attempt)
     if (refused !== undefined) return refused
-    return this.#settings.now() >= account.endsAt ? new Refused('expired') : undefined
+    return this.#settings.now() >= account.endsAt ? new Refused('expired') : account
   }
 
-  async #verify<T>({ key, passhash }: Account, password: string, attempt: Attempt<T>): Promise<Refused | undefined> {
+  async #verify({ key, passhash }: Account, password: string, attempt: Attempt): Promise<Refused | undefined> {
+    const { signal, startedAt } = attempt
     const text = encodeRecordKey(key)
-    if (this.verified.has(text, passhash, password)) return undefined
-    const timeoutMs = Math.max(1, Math.ceil(attempt.startedAt + this.#settings.connectTimeoutMs - this.#settings.now()))
     try {
-      const proven = await this.hasher.verify(password, passhash, { timeoutMs, signal: attempt.signal })
-      this.#refusals.observe(this.#settings.now() - attempt.startedAt)
+      const problem = this.hasher.passhashProblem(passhash)
+      if (problem !== undefined) return new Refused('record_invalid', `passhash: ${problem}`)
+      if (this.verified.has(text, passhash, password)) return undefined
+      const timeoutMs = Math.max(1, Math.ceil(startedAt + this.#settings.connectTimeoutMs - this.#settings.now()))
+      const verdict = Promise.resolve(this.hasher.verify(password, passhash, { timeoutMs, signal }))
+      const proven = await untilAborted(verdict, signal)
+      if (signal.aborted) return signal.reason as Refused
+      this.#refusals.observe(this.#settings.now() - startedAt)
       if (proven !== true) return new Refused('bad_credentials', 'wrong password')
       this.verified.add(text, passhash, password)
       return undefined
     } catch (error) {
+      if (signal.aborted) return signal.reason as Refused
       if (error instanceof HashBusy) return new Refused('busy', error.message)
-      if (error instanceof HashTimeout || attempt.signal.aborted) return new Refused('deadline', 'password not judged')
+      if (error instanceof HashTimeout) return new Refused('deadline', error.message)
       this.#emitter.error(error, 'password hasher')
       return new Refused('busy', 'password not judged')
     }
   }
 
-  #admitBy<T>(account: Account, resolution: Resolution, attempt: Attempt<T>): T | Refused {
-    return this.#admit({ account, compiled: account.compiled, resolution }, attempt)
+  #admitAnonymous<T>(attempt: Attempt, admit: Admission<T>): T | Refused {
+    const { anonymous } = this.#settings
+    if (anonymous === undefined) return new Refused('anonymous_refused')
+    const snapshot = { account: undefined, compiled: anonymous, readAt: 0, epoch: { heardUntil: 0 } }
+    return this.#admit(snapshot, attempt, admit)
   }
 
-  #admitAnonymous<T>(attempt: Attempt<T>): T | Refused {
-    if (this.anonymous === undefined) return new Refused('anonymous_refused')
-    return this.#admit({ account: undefined, compiled: this.anonymous, resolution: undefined }, attempt)
-  }
-
-  #admit<T>(snapshot: Snapshot, attempt: Attempt<T>): T | Refused {
-    const { request, checked, signal, admit } = attempt
-    const { principal } = checked
-    if (signal.aborted) return new Refused('deadline', 'the client is gone')
-    if (request.will !== undefined) {
-      const { topic, ...facts } = request.will
-      const decision = snapshot.compiled.authorizePublish(principal, topic, facts)
-      if (!decision.allow) return new Refused(decision, `will on ${JSON.stringify(String(topic).slice(0, 64))}`)
+  #admit<T>(snapshot: Snapshot, attempt: Attempt, admit: Admission<T>): T | Refused {
+    const { request, checked, signal } = attempt
+    if (signal.aborted) return signal.reason as Refused
+    const { will } = request
+    if (will !== undefined && will !== null) {
+      const { topic, ...facts } = will
+      const decision = snapshot.compiled.authorizePublish(checked.principal, topic, facts)
+      if (!decision.allow) return new Refused(decision, 'will', topic)
     }
     return admit(snapshot, attempt)
   }
 
-  #open(snapshot: Snapshot, { request, checked: { principal } }: Attempt<Authenticated>): Authenticated | Refused {
-    if (!this.#sessions.claim(principal, snapshot.account?.key).granted) return new Refused('client_id_taken')
-    return { allow: true, session: this.#sessions.open(principal, request.address, snapshot) }
-  }
-
-  /** Runs `judge` until the deadline, or until the client hangs up; what it does afterwards comes to nothing. */
-  async #withDeadline<T>(
-    { signal }: ConnectRequest,
-    judge: (signal: AbortSignal) => Promise<T | Refused>,
-  ): Promise<T | Refused> {
-    const controller = new AbortController()
-    let stop: (refused: Refused) => void = () => {}
-    const stopped = new Promise<Refused>(resolve => {
-      stop = refused => {
-        controller.abort()
-        resolve(refused)
-      }
-    })
-    const { connectTimeoutMs } = this.#settings
-    const timer = setTimeout(() => stop(new Refused('deadline', `after ${connectTimeoutMs} ms`)), connectTimeoutMs)
-    const hangUp = () => stop(new Refused('deadline', 'the client is gone'))
-    if (signal?.aborted) hangUp()
-    signal?.addEventListener('abort', hangUp, { once: true })
-    try {
-      return await Promise.race([judge(controller.signal), stopped])
-    } finally {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', hangUp)
-    }
+  #open(snapshot: Snapshot, { request, checked: { principal }, signal }: Attempt): Authenticated | Refused {
+    if (!this.#sessions.maySucceed(principal, snapshot.account?.key)) return new Refused('client_id_taken')
+    const session = this.#sessions.open(principal, request.address, snapshot)
+    // An attempt that is given up before its answer is out leaves no session behind.
+    signal.addEventListener('abort', () => session.close(), { once: true })
+    return { allow: true, session }
   }
 
   /** Waits for the moment at which every refused login is told, so that its time does not tell why. */
-  async #holdBack(startedAt: number, signal: AbortSignal | undefined): Promise<void> {
+  async #holdBack(startedAt: number, signal: AbortSignal): Promise<void> {
     const delayMs = this.#refusals.delayFor(startedAt)
-    if (delayMs <= 0 || signal?.aborted) return
-    await new Promise<void>(resolve => {
-      const done = () => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', done)
-        resolve()
-      }
-      const timer = setTimeout(done, delayMs)
-      signal?.addEventListener('abort', done, { once: true })
+    if (delayMs <= 0) return
+    let timer: NodeJS.Timeout | undefined
+    const moment = new Promise<void>(resolve => {
+      timer = setTimeout(resolve, delayMs)
     })
+    await untilAborted(moment, signal)
+    clearTimeout(timer)
   }
+}
+
+/** Settles as the promise does, or resolves with the signal's reason as soon as that is aborted. */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | Refused> {
+  return new Promise((resolve, reject) => {
+    const stop = () => resolve(signal.reason as Refused)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
 }

@@ -1,5 +1,6 @@
-import type { CompileOptions } from '../acl/compile.js'
+import { type CompiledAcl, type CompileOptions, compileAcl } from '../acl/compile.js'
 import type { Acl, Semantics } from '../acl/types.js'
+import { TopicInvalid } from '../errors.js'
 import { integerOption } from '../options.js'
 import type { PasswordHasher } from '../password/types.js'
 import type { RecordStore } from '../store/types.js'
@@ -104,7 +105,12 @@ export interface AuthorizerOptions {
   readonly anonymous?: Acl
   /** Judges passwords instead of the built-in bcrypt; `hashQueue` and `maxCost` are then its own affair. Closed with the authorizer. */
   readonly hasher?: PasswordHasher
-  /** Source of time: `now()` in milliseconds, never going back. For tests. @default performance */
+  /**
+   * Source of time: `now()` in milliseconds, never going back. For tests; with a store whose link reports moments of
+   * `performance.now()`, as that of Redis does, it must be the same clock.
+   *
+   * @default performance
+   */
   readonly clock?: { now(): number }
 }
 
@@ -128,10 +134,9 @@ export const AUTHORIZER_DEFAULTS = {
 export interface Settings extends Readonly<Record<keyof typeof AUTHORIZER_DEFAULTS, number>> {
   readonly store: RecordStore
   readonly semantics: Semantics
-  readonly maxLevels: number | undefined
-  readonly unknownPayloadSize: 'refuse' | 'allow'
+  readonly compile: CompileOptions
   readonly wildcardClientId: boolean
-  readonly anonymous: Acl | undefined
+  readonly anonymous: CompiledAcl | undefined
   readonly hasher: PasswordHasher | undefined
   readonly now: () => number
 }
@@ -151,8 +156,8 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
   for (const name of Object.keys(options)) {
     if (!NAMES.has(name)) throw new TypeError(`"${name}" is not an option of createAuthorizer`)
   }
-  const { store, clock = performance } = options
-  if (typeof store?.get !== 'function' || typeof store.watch !== 'function') {
+  const { store, clock = performance, hasher } = options
+  if (!hasFunctions(store, ['get', 'watch']) || !isSemantics(store.semantics)) {
     throw new TypeError('"store" option must be a record store')
   }
   if (options.semantics !== undefined && options.semantics !== store.semantics) {
@@ -160,30 +165,57 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
       `"semantics" option must be left out or ${JSON.stringify(store.semantics)}, as the store has it`,
     )
   }
-  if (typeof clock?.now !== 'function') throw new TypeError('"clock" option must have a function now()')
+  if (!hasFunctions(clock, ['now'])) throw new TypeError('"clock" option must have a function now()')
+  if (hasher !== undefined && !hasFunctions(hasher, ['passhashProblem', 'verify', 'stats', 'close'])) {
+    throw new TypeError('"hasher" option must be a password hasher')
+  }
   const numbers = Object.fromEntries(
     Object.entries(AUTHORIZER_DEFAULTS).map(([name, range]) => [name, integerOption(options, name, range)]),
   ) as Record<keyof typeof AUTHORIZER_DEFAULTS, number>
+  const compile = compileOptions(options, store.semantics)
   return {
     ...numbers,
     store,
     semantics: store.semantics,
-    maxLevels: options.maxLevels,
-    unknownPayloadSize: options.unknownPayloadSize ?? 'refuse',
+    compile,
     wildcardClientId: booleanOption(options.wildcardClientId, 'wildcardClientId', true),
-    anonymous: options.anonymous,
-    hasher: options.hasher,
+    anonymous: anonymousOption(options.anonymous, compile),
+    hasher,
     now: () => clock.now(),
   }
 }
 
 /** How the rules of records, and of anonymous clients, are compiled. */
-export function compileOptions({ semantics, unknownPayloadSize, maxLevels }: Settings): CompileOptions {
-  return { semantics, unknownPayloadSize, ...(maxLevels !== undefined && { maxLevels }) }
+function compileOptions(options: AuthorizerOptions, semantics: Semantics): CompileOptions {
+  const { maxLevels, unknownPayloadSize = 'refuse' } = options
+  if (unknownPayloadSize !== 'refuse' && unknownPayloadSize !== 'allow') {
+    throw new TypeError('"unknownPayloadSize" option must be "refuse" or "allow"')
+  }
+  if (maxLevels === undefined) return { semantics, unknownPayloadSize }
+  const range = { fallback: maxLevels, min: 1, max: 1_024 }
+  return { semantics, unknownPayloadSize, maxLevels: integerOption(options, 'maxLevels', range) }
+}
+
+function anonymousOption(acl: Acl | undefined, options: CompileOptions): CompiledAcl | undefined {
+  if (acl === undefined) return undefined
+  try {
+    return compileAcl(acl, options)
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof TopicInvalid)) throw error
+    throw new TypeError(`"anonymous" option cannot be used: ${error.message}`, { cause: error })
+  }
 }
 
 function booleanOption(value: unknown, name: string, fallback: boolean): boolean {
   if (value === undefined) return fallback
   if (typeof value !== 'boolean') throw new TypeError(`"${name}" option must be true or false`)
   return value
+}
+
+function hasFunctions(value: unknown, names: readonly string[]): boolean {
+  return names.every(name => typeof (value as Record<string, unknown> | null | undefined)?.[name] === 'function')
+}
+
+function isSemantics(value: unknown): boolean {
+  return value === 'strict' || value === 'vernemq'
 }

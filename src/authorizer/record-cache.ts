@@ -4,25 +4,31 @@ import { encodeRecordKey } from '../record/key.js'
 import type { RecordKey } from '../record/types.js'
 import type { StoredRecord } from '../store/types.js'
 import { type Account, AccountMaker } from './accounts.js'
+import { describeKey } from './describe.js'
 import type { Settings } from './options.js'
-import type { Trust } from './trust.js'
+import type { Epoch, Trust } from './trust.js'
 
-/** What was read under one key, and when the read was sent. */
+/** What was read of a record, and when the read was sent. */
 export interface Known {
-  readonly key: RecordKey
   /** The record; `undefined` when there is none; the error when there is something that is no record. */
   readonly account: Account | RecordInvalid | undefined
   readonly readAt: number
-  readonly epoch: number
+  readonly epoch: Epoch
 }
 
 /** A read under way. An invalidation spoils it: what it brings was asked for too early. */
-interface Load {
-  spoiled: boolean
-  readonly result: Promise<Known>
+class Load {
+  isSpoiled = false
+  result!: Promise<Known>
 }
 
+/** Ends the wait for an answer of the store. */
+type GiveUp = (error: Error) => void
+
 const MAX_TRIES = 3
+
+/** Longest key, in characters, whose absence is remembered. Clients choose names, up to 64 KiB each. */
+const MAX_ABSENT_LENGTH = 1_024
 
 /** The record of a key changed again and again while it was being read. */
 export class TooManyChanges extends WardenError {}
@@ -38,6 +44,7 @@ export class RecordCache {
   readonly #present: LRUCache<string, Known>
   readonly #absent: LRUCache<string, Known>
   readonly #loads: Map<string, Load> = new Map()
+  readonly #waiting: Set<GiveUp> = new Set()
   hits = 0
   misses = 0
   discarded = 0
@@ -54,31 +61,31 @@ export class RecordCache {
     return { records: this.#present.size, absent: this.#absent.size, loading: this.#loads.size }
   }
 
+  /** What is held for a key, if it may be used without asking; see {@link Trust.isFresh} for the share. */
+  held(key: RecordKey, share?: number): Known | undefined {
+    return this.#held(encodeRecordKey(key), share)
+  }
+
   /** What is held for a key, however old, if it may still decide while the store is silent. */
   inGrace(key: RecordKey): Known | undefined {
     const text = encodeRecordKey(key)
-    const held = this.#present.peek(text) ?? this.#absent.peek(text)
-    const now = this.#trust.now()
-    return held !== undefined && this.#trust.isInGrace(held.readAt, held.epoch, now) ? held : undefined
+    const known = this.#present.peek(text) ?? this.#absent.peek(text)
+    if (known === undefined) return undefined
+    return this.#trust.isInGrace(known.readAt, known.epoch, this.#trust.now()) ? known : undefined
   }
 
-  /**
-   * What is known of a key: from the cache while that is fresh, otherwise read.
-   *
-   * @param readSince Demands a read that was sent at this moment or later.
-   */
-  async get(key: RecordKey, readSince: number = Number.NEGATIVE_INFINITY): Promise<Known> {
+  /** What is known of a key: from the cache while that is fresh, otherwise read. */
+  async get(key: RecordKey, share?: number): Promise<Known> {
     const text = encodeRecordKey(key)
-    const held = this.#present.get(text) ?? this.#absent.get(text)
-    const now = this.#trust.now()
-    if (held !== undefined && held.readAt >= readSince && this.#trust.isFresh(held.readAt, held.epoch, now)) {
-      if (!hasEnded(held, now)) {
-        this.hits++
-        return held
-      }
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const held = this.#held(text, share)
+      if (held !== undefined) return held
+      this.misses++
+      const load = this.#loads.get(text) ?? this.#load(key, text)
+      const known = await load.result
+      if (!load.isSpoiled) return known
     }
-    this.misses++
-    return (this.#loads.get(text) ?? this.#load(key, text)).result
+    throw new TooManyChanges(`the record of ${describeKey(key)} changed ${MAX_TRIES} times while it was read`)
   }
 
   /** Forgets one key. */
@@ -96,48 +103,53 @@ export class RecordCache {
     for (const text of [...this.#loads.keys()]) this.#spoil(text)
   }
 
+  /** Forgets everything, and waits for the store no longer. */
+  close(): void {
+    this.clear()
+    for (const giveUp of [...this.#waiting]) giveUp(new StoreUnavailable('the authorizer was closed'))
+  }
+
+  #held(text: string, share: number | undefined): Known | undefined {
+    const known = this.#present.get(text) ?? this.#absent.get(text)
+    if (known === undefined) return undefined
+    const now = this.#trust.now()
+    if (!this.#trust.isFresh(known.readAt, known.epoch, now, share) || hasEnded(known, now)) return undefined
+    this.hits++
+    return known
+  }
+
   #spoil(text: string): void {
     const load = this.#loads.get(text)
     if (load === undefined) return
-    load.spoiled = true
+    load.isSpoiled = true
     // Who asks from now on must not join a read that was sent before.
     this.#loads.delete(text)
   }
 
   #load(key: RecordKey, text: string): Load {
-    const load: Load = { spoiled: false, result: this.#read(key, text, () => load) }
+    const load = new Load()
+    // Listed before the store is asked, which may report a change in the same turn.
     this.#loads.set(text, load)
+    load.result = this.#read(load, key, text)
     return load
   }
 
-  async #read(key: RecordKey, text: string, self: () => Load): Promise<Known> {
-    // One turn later `self()` exists and is listed.
-    await undefined
-    const own = self()
+  async #read(load: Load, key: RecordKey, text: string): Promise<Known> {
     try {
-      for (let tries = 0; tries < MAX_TRIES; tries++) {
-        const later = this.#loads.get(text)
-        if (later !== undefined && later !== own) return await later.result
-        own.spoiled = false
-        this.#loads.set(text, own)
-        const known = await this.#ask(key, text)
-        if (!own.spoiled) {
-          this.#keep(text, known)
-          return known
-        }
-        this.discarded++
-      }
-      throw new TooManyChanges(`the record of ${text} changed ${MAX_TRIES} times while it was read`)
+      const known = await this.#ask(key)
+      if (load.isSpoiled) this.discarded++
+      else this.#keep(text, known)
+      return known
     } finally {
-      if (this.#loads.get(text) === own) this.#loads.delete(text)
+      if (this.#loads.get(text) === load) this.#loads.delete(text)
     }
   }
 
-  async #ask(key: RecordKey, text: string): Promise<Known> {
+  async #ask(key: RecordKey): Promise<Known> {
     const readAt = this.#trust.now()
     const { epoch } = this.#trust
-    const stored = await withTimeout(this.#getStored(key), this.#settings.readTimeoutMs, text)
-    return { key, account: this.#judge(key, stored), readAt, epoch }
+    const stored = await this.#withTimeout(this.#getStored(key), key)
+    return { account: this.#judge(key, stored), readAt, epoch }
   }
 
   async #getStored(key: RecordKey): Promise<StoredReply> {
@@ -164,10 +176,32 @@ export class RecordCache {
   }
 
   #keep(text: string, known: Known): void {
-    if (known.epoch !== this.#trust.epoch) return
-    const [into, outOf] = known.account === undefined ? [this.#absent, this.#present] : [this.#present, this.#absent]
-    outOf.delete(text)
-    into.set(text, known)
+    if (known.account !== undefined) {
+      this.#absent.delete(text)
+      this.#present.set(text, known)
+    } else {
+      this.#present.delete(text)
+      if (text.length <= MAX_ABSENT_LENGTH) this.#absent.set(text, known)
+    }
+  }
+
+  #withTimeout<T>(promise: Promise<T>, key: RecordKey): Promise<T> {
+    const { readTimeoutMs } = this.#settings
+    return new Promise((resolve, reject) => {
+      const giveUp: GiveUp = error => {
+        leave()
+        reject(error)
+      }
+      const leave = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(giveUp)
+      }
+      const late = () =>
+        giveUp(new StoreTimeout(`no answer for ${describeKey(key)} within ${readTimeoutMs} ms`, readTimeoutMs))
+      const timer = setTimeout(late, readTimeoutMs)
+      this.#waiting.add(giveUp)
+      promise.then(resolve, reject).finally(leave)
+    })
   }
 }
 
@@ -175,14 +209,4 @@ type StoredReply = Pick<StoredRecord, 'record' | 'expiresAtMs'> | RecordInvalid 
 
 function hasEnded({ account }: Known, now: number): boolean {
   return account !== undefined && !(account instanceof RecordInvalid) && now >= account.endsAt
-}
-
-function withTimeout<T>(promise: Promise<T>, timeoutMs: number, text: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new StoreTimeout(`no answer for ${text} within ${timeoutMs} ms`, timeoutMs)),
-      timeoutMs,
-    )
-    promise.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
 }

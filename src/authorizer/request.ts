@@ -29,7 +29,7 @@ export function identityProblem({ mountpoint, clientId, username }: Principal): 
   const parts = { mountpoint, 'client id': clientId, username }
   for (const [name, value] of Object.entries(parts)) {
     if (typeof value !== 'string') return `${name} is no text`
-    if (value.length > MAX_TEXT_BYTES) return `${name} is too long`
+    if (value.length > MAX_TEXT_BYTES || Buffer.byteLength(value) > MAX_TEXT_BYTES) return `${name} is too long`
     if (value.includes('\0')) return `${name} holds U+0000`
     if (!value.isWellFormed()) return `${name} holds an unpaired surrogate`
   }

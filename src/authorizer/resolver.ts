@@ -1,65 +1,63 @@
 import type { Principal } from '../acl/types.js'
-import type { RecordInvalid } from '../errors.js'
 import type { RecordKey } from '../record/types.js'
-import type { Account } from './accounts.js'
 import { type Dependent, Dependents, exactKey, wildcardKey } from './dependents.js'
 import { type Known, type RecordCache, TooManyChanges } from './record-cache.js'
-
-/** What was read of the two records a principal depends on. */
-export interface Resolution {
-  /** The deciding record: the exact one, else the `*` one, else none. An unusable exact record hides the `*` one. */
-  readonly account: Account | RecordInvalid | undefined
-  /** When the exact record was asked for. */
-  readonly exactReadAt: number
-  /** When the deciding record was asked for. */
-  readonly readAt: number
-  readonly epoch: number
-}
+import type { Trust } from './trust.js'
 
 const MAX_TRIES = 3
 
-/** Somebody who is about to decide: hears whether what was read has changed meanwhile. */
-class Bystander implements Dependent {
-  readonly principal: Principal
-  isDisturbed = false
-
-  constructor(principal: Principal) {
-    this.principal = principal
-  }
-
-  named(_key: RecordKey): void {
-    this.isDisturbed = true
-  }
+/** Somebody who is about to decide: notes whether what was read has changed meanwhile. */
+interface Bystander extends Dependent {
+  isDisturbed: boolean
 }
 
-/** Finds the record that decides for a principal. */
+/** What a resolution may be made of. */
+export interface ResolveOptions {
+  /** Part of the limits within which what is held counts as fresh. @default 1 */
+  readonly share?: number
+  /** What is known of the exact record already. */
+  readonly exact?: Known | undefined
+}
+
+/**
+ * Finds the record that decides for a principal: the exact one, else the `*` one, else none. An unusable exact record
+ * hides the `*` one.
+ *
+ * What is `Known` then was read, if of two records, when the older of them was.
+ */
 export class Resolver {
   readonly #cache: RecordCache
+  readonly #trust: Trust
   readonly #wildcard: boolean
-  readonly #bystanders: Dependents<Bystander> = new Dependents()
-  readonly #all: Set<Bystander> = new Set()
+  readonly #bystanders: Dependents<Bystander>
 
-  constructor(cache: RecordCache, wildcard: boolean) {
+  constructor(cache: RecordCache, trust: Trust, wildcard: boolean) {
     this.#cache = cache
+    this.#trust = trust
     this.#wildcard = wildcard
+    this.#bystanders = new Dependents(wildcard)
   }
 
   /** Reads what is not fresh. Does not notice changes between its two reads: see {@link settle}. */
-  async resolve(principal: Principal, readSince?: number, exact?: Known): Promise<Resolution> {
-    const own = exact ?? (await this.#cache.get(exactKey(principal), readSince))
-    if (own.account !== undefined || !this.#wildcard) {
-      return { account: own.account, exactReadAt: own.readAt, readAt: own.readAt, epoch: own.epoch }
-    }
-    return combine(own, await this.#cache.get(wildcardKey(principal), readSince))
+  async resolve(principal: Principal, { share, exact }: ResolveOptions = {}): Promise<Known> {
+    const own = exact ?? (await this.#cache.get(exactKey(principal), share))
+    if (this.#isDeciding(own)) return own
+    return combine(own, await this.#cache.get(wildcardKey(principal), share))
   }
 
-  /** The resolution that may still decide although the store cannot be read, if there is one. */
-  inGrace(principal: Principal): Resolution | undefined {
-    const own = this.#cache.inGrace(exactKey(principal))
-    if (own === undefined) return undefined
-    if (own.account !== undefined) return { ...own, exactReadAt: own.readAt }
-    const shared = this.#wildcard ? this.#cache.inGrace(wildcardKey(principal)) : undefined
-    return shared && combine(own, shared)
+  /** As {@link resolve}, from what is held; `undefined` where something would have to be read. */
+  held(principal: Principal, { share, exact }: ResolveOptions): Known | undefined {
+    return this.#lookUp(principal, exact, key => this.#cache.held(key, share))
+  }
+
+  /** What may still decide although the store cannot be read. */
+  inGrace(principal: Principal): Known | undefined {
+    return this.#lookUp(principal, undefined, key => this.#cache.inGrace(key))
+  }
+
+  /** Reads a record for many who will ask for it. */
+  async prepare(key: RecordKey): Promise<void> {
+    await this.#cache.get(key)
   }
 
   /**
@@ -70,40 +68,48 @@ export class Resolver {
    * @throws TooManyChanges, and what reading throws.
    */
   async settle<T>(principal: Principal, act: (isCurrent: () => boolean) => Promise<T | undefined>): Promise<T> {
-    const bystander = new Bystander(principal)
+    const bystander: Bystander = { principal, isDisturbed: false }
     this.#bystanders.add(bystander)
-    this.#all.add(bystander)
     try {
       for (let tries = 0; tries < MAX_TRIES; tries++) {
+        const { epoch } = this.#trust
         bystander.isDisturbed = false
-        const result = await act(() => !bystander.isDisturbed)
+        const result = await act(() => !bystander.isDisturbed && epoch === this.#trust.epoch)
         if (result !== undefined) return result
       }
       throw new TooManyChanges('the record changed while the request was decided')
     } finally {
       this.#bystanders.remove(bystander)
-      this.#all.delete(bystander)
     }
   }
 
   /** A record was named by a change. */
   named(key: RecordKey): void {
     this.#cache.forget(key)
-    for (const bystander of this.#bystanders.of(key)) bystander.named(key)
+    for (const bystander of this.#bystanders.of(key)) bystander.isDisturbed = true
   }
 
-  /** Anything may have changed. */
-  lost(): void {
-    this.#cache.clear()
-    for (const bystander of this.#all) bystander.isDisturbed = true
+  #lookUp(
+    principal: Principal,
+    exact: Known | undefined,
+    find: (key: RecordKey) => Known | undefined,
+  ): Known | undefined {
+    const own = exact ?? find(exactKey(principal))
+    if (own === undefined || this.#isDeciding(own)) return own
+    const shared = find(wildcardKey(principal))
+    return shared && combine(own, shared)
+  }
+
+  #isDeciding(own: Known): boolean {
+    return own.account !== undefined || !this.#wildcard
   }
 }
 
-function combine(own: Known, shared: Known): Resolution {
+function combine(own: Known, shared: Known): Known {
   return {
     account: shared.account,
-    exactReadAt: own.readAt,
-    readAt: shared.readAt,
-    epoch: Math.min(own.epoch, shared.epoch),
+    readAt: Math.min(own.readAt, shared.readAt),
+    // Asked for first, so of the same epoch or the older one.
+    epoch: own.epoch,
   }
 }

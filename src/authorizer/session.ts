@@ -14,18 +14,17 @@ import type {
 } from '../acl/types.js'
 import type { RecordKey } from '../record/types.js'
 import type { Account } from './accounts.js'
-import type { DenialReporter, DenialState } from './denials.js'
+import type { Allowance } from './allowance.js'
+import type { DenialReporter } from './denials.js'
 import type { Dependent } from './dependents.js'
-import type { Resolution } from './resolver.js'
-import type { Trust } from './trust.js'
+import type { Known } from './record-cache.js'
+import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, Session, SessionChange } from './types.js'
 
 /** What all sessions of an authorizer share. */
 export interface SessionContext {
   readonly trust: Trust
   readonly denials: DenialReporter
-  /** A record of the session was named: it must be read again. */
-  named(session: LiveSession): void
   closed(session: LiveSession): void
 }
 
@@ -33,7 +32,9 @@ export interface SessionContext {
 export interface Snapshot {
   readonly account: Account | undefined
   readonly compiled: CompiledAcl
-  readonly resolution: Resolution | undefined
+  /** When it was read, and in which epoch. */
+  readonly readAt: number
+  readonly epoch: Epoch
 }
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -44,12 +45,8 @@ export class LiveSession implements Session, Dependent {
   readonly #context: SessionContext
   #account: Account | undefined
   #compiled: CompiledAcl
-  #exactReadAt = NEVER
-  /** When the older of the reads it rests on was sent. */
-  #readAt = NEVER
-  #epoch = 0
-  /** Up to which moment the snapshot is known to hold, for one that was read in an earlier epoch. */
-  #heldUntil = NEVER
+  #readAt: number
+  #epoch: Epoch
   /** From when on everything is refused, because a change named the record and it was not read since. */
   #unreadFrom = NEVER
   #refusal: DenyReason | undefined
@@ -58,12 +55,12 @@ export class LiveSession implements Session, Dependent {
   #listeners: Set<(change: SessionChange) => void | Promise<void>> | undefined
   /** Rules whose modifiers wrote a filter for this session; what those filters match may be received. */
   #rewriters: Set<SubscribeRule> | undefined
+  /** Whether its exact record was named and not read since. */
+  #isExactNamed = false
   /** Kept for the reporter of denials, which limits their number. */
-  denialState: DenialState | undefined
+  denials: Allowance | undefined
   /** Counts how often a record of the session was named, so that a reading can tell whether it is the latest. */
   namings = 0
-  /** Whether its exact record was named and not read since. */
-  isExactNamed = false
 
   constructor(principal: Principal, address: string | undefined, snapshot: Snapshot, context: SessionContext) {
     this.principal = principal
@@ -71,7 +68,8 @@ export class LiveSession implements Session, Dependent {
     this.#context = context
     this.#account = snapshot.account
     this.#compiled = snapshot.compiled
-    if (snapshot.resolution !== undefined) this.confirm(snapshot.resolution)
+    this.#readAt = snapshot.readAt
+    this.#epoch = snapshot.epoch
   }
 
   get recordKey(): RecordKey | undefined {
@@ -96,6 +94,11 @@ export class LiveSession implements Session, Dependent {
       if (this.#cause !== undefined) this.#controller.abort(this.#cause)
     }
     return this.#controller.signal
+  }
+
+  /** The moment the record itself ends. */
+  get endsAt(): number {
+    return this.#account?.endsAt ?? NEVER
   }
 
   authorizePublish(topic: string, facts?: PublishFacts): Decision {
@@ -153,74 +156,69 @@ export class LiveSession implements Session, Dependent {
     return true
   }
 
-  /** Holds up every decision, e.g. while the record is no record, until the next {@link replace}. */
-  block(reason: DenyReason): void {
-    if (this.isEnded) return
-    this.#refusal = reason
-    this.#unreadFrom = NEVER
+  /**
+   * A change named one of its records. Returns whether that concerns it: what becomes of the `*` record does not matter
+   * to a session that an exact one decides.
+   */
+  named({ clientId }: RecordKey): boolean {
+    const isExact = clientId !== '*'
+    if (this.isEnded || (!isExact && this.recordKey?.clientId !== '*')) return false
+    const { trust } = this.#context
+    this.namings++
+    this.#isExactNamed ||= isExact
+    this.#unreadFrom = Math.min(this.#unreadFrom, trust.now() + trust.limits.readTimeoutMs)
+    return true
+  }
+
+  /** Holds up every decision, because the record is no record, until the next {@link replace}. Returns whether that is new. */
+  block(known: Known): boolean {
+    const isNew = this.#refusal === undefined
+    this.#refusal = 'record_invalid'
+    this.#confirm(known)
+    return isNew
   }
 
   /** Puts the rules of a newly read record in force and tells what changed, if anything did. */
-  replace(account: Account, resolution: Resolution): SessionChange | undefined {
+  replace(account: Account, known: Known): SessionChange | undefined {
     const previous = this.acl
     const changed = account.compiled !== this.#compiled
     this.#account = account
     this.#compiled = account.compiled
     this.#refusal = undefined
-    this.confirm(resolution)
+    this.#confirm(known)
     if (!changed) return undefined
     this.#rewriters = undefined
     return { session: this, previous, acl: account.compiled.acl }
   }
 
-  /** The snapshot was found to be what the store holds. */
-  confirm({ exactReadAt, readAt, epoch }: Resolution): void {
-    this.#exactReadAt = exactReadAt
-    this.#readAt = Math.min(exactReadAt, readAt)
-    this.#epoch = epoch
-    this.#heldUntil = this.#readAt
-    this.#unreadFrom = NEVER
-    this.isExactNamed = false
-  }
-
-  named(key: RecordKey): void {
-    this.namings++
-    if (key.clientId !== '*') this.isExactNamed = true
-    const { trust } = this.#context
-    this.#unreadFrom = Math.min(this.#unreadFrom, trust.now() + trust.limits.readTimeoutMs)
-    this.#context.named(this)
-  }
-
-  /** An epoch ends: what the link has vouched for up to now is all it ever will. Called before the epoch changes. */
-  settleEpoch(): void {
-    this.namings++
-    if (this.#account !== undefined) this.#heldUntil = this.#holdsUntil()
-  }
-
-  /** Since when the exact record is known to be absent, for a session that a `*` record decides; else `undefined`. */
-  exactAbsentSince(now: number): { readAt: number; epoch: number } | undefined {
-    if (this.#account?.key.clientId !== '*') return undefined
-    if (!this.#context.trust.isFresh(this.#exactReadAt, this.#epoch, now)) return undefined
-    return { readAt: this.#exactReadAt, epoch: this.#epoch }
+  /**
+   * What is known of the exact record without asking: that there is none, for a session that the `*` record decides and
+   * whose exact one nobody named. Spares thousands of look-ups when the record of a role changes.
+   */
+  exactAbsence(now: number, share: number): Known | undefined {
+    if (this.#isExactNamed || this.#refusal !== undefined || this.recordKey?.clientId !== '*') return undefined
+    if (!this.#context.trust.isFresh(this.#readAt, this.#epoch, now, share)) return undefined
+    return { account: undefined, readAt: this.#readAt, epoch: this.#epoch }
   }
 
   /** Whether the record should be read again soon, so that decisions never have to wait or to refuse. */
-  isDue(now: number): boolean {
+  isDue(now: number, share: number): boolean {
     if (this.#account === undefined || this.isEnded) return false
-    const { limits } = this.#context.trust
-    if (this.#unreadFrom !== NEVER || this.#refusal !== undefined) return true
-    if (now - this.#readAt > limits.maxAgeMs / 2) return true
-    return now - this.#holdsUntil() > limits.staleWindowMs / 2
+    return this.#unreadFrom !== NEVER || !this.#context.trust.isFresh(this.#readAt, this.#epoch, now, share)
   }
 
-  /** The moment the record itself ends. */
-  get endsAt(): number {
-    return this.#account?.endsAt ?? NEVER
-  }
-
-  async tell(change: SessionChange): Promise<void> {
-    if (this.#listeners === undefined) return
-    await Promise.all([...this.#listeners].map(async listener => listener(change)))
+  /** Calls the listeners, if there are any. Resolves when all have finished; hands on what they throw. */
+  tell(change: SessionChange, failed: (error: unknown) => void): Promise<unknown> | undefined {
+    if (this.#listeners === undefined) return undefined
+    return Promise.all(
+      [...this.#listeners].map(async listener => {
+        try {
+          await listener(change)
+        } catch (error) {
+          failed(error)
+        }
+      }),
+    )
   }
 
   /** The check that keeps the bound: whatever timers and sweeps did or did not do, it is made at every decision. */
@@ -230,14 +228,15 @@ export class LiveSession implements Session, Dependent {
     const { trust } = this.#context
     const now = trust.now()
     if (now >= this.#account.endsAt) return 'expired'
-    if (now >= this.#unreadFrom) return 'store_unavailable'
-    if (now - this.#readAt > trust.limits.maxAgeMs) return 'store_unavailable'
-    return now - this.#holdsUntil() > trust.graceMs ? 'store_unavailable' : undefined
+    const isTrusted = now < this.#unreadFrom && trust.isInGrace(this.#readAt, this.#epoch, now)
+    return isTrusted ? undefined : 'store_unavailable'
   }
 
-  #holdsUntil(): number {
-    const { trust } = this.#context
-    return this.#epoch === trust.epoch ? Math.max(this.#heldUntil, trust.liveAt) : this.#heldUntil
+  #confirm({ readAt, epoch }: Known): void {
+    this.#readAt = readAt
+    this.#epoch = epoch
+    this.#unreadFrom = NEVER
+    this.#isExactNamed = false
   }
 
   #rewriterFor(topic: string): SubscribeRule | undefined {

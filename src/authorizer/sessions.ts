@@ -1,13 +1,13 @@
 import type { Principal } from '../acl/types.js'
 import { RecordInvalid } from '../errors.js'
-import { encodeRecordKey } from '../record/key.js'
 import type { RecordKey } from '../record/types.js'
 import type { Account } from './accounts.js'
 import { DenialReporter } from './denials.js'
 import { Dependents } from './dependents.js'
+import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
 import type { Known } from './record-cache.js'
-import type { Resolution, Resolver } from './resolver.js'
+import type { Resolver } from './resolver.js'
 import { LiveSession, type SessionContext, type Snapshot } from './session.js'
 import type { Trust } from './trust.js'
 import type { RevokeCause, SessionChange } from './types.js'
@@ -15,10 +15,11 @@ import type { RevokeCause, SessionChange } from './types.js'
 /** Sessions whose records are read again at the same time, so that logins are not kept waiting behind them. */
 const MAX_REFRESHES = 64
 
-/** What became of a claim to a client id. */
-export type Claim =
-  | { readonly granted: true; readonly displaced: LiveSession | undefined }
-  | { readonly granted: false }
+/** Part of the limits after which the records of live sessions are read again, so that no decision has to be refused. */
+const REFRESH_SHARE = 0.5
+
+/** Sessions brought up to date in one turn of the event loop. */
+const TURN = 500
 
 /** The live sessions, and what happens to them when records change. */
 export class Sessions implements SessionContext {
@@ -27,17 +28,21 @@ export class Sessions implements SessionContext {
   readonly #resolver: Resolver
   readonly #emitter: Emitter
   readonly #all: Set<LiveSession> = new Set()
-  readonly #dependents: Dependents<LiveSession> = new Dependents()
+  readonly #dependents: Dependents<LiveSession>
   /** The session that holds a client id, by mountpoint and client id. */
-  readonly #holders: Map<string, LiveSession> = new Map()
-  /** Work begun by `named`, so that who reported the change can wait for it. */
+  readonly #holders: Map<string, Map<string, LiveSession>> = new Map()
   readonly #refreshing: Map<LiveSession, Promise<void>> = new Map()
+  /** Listeners at work, so that who reported the change can wait for them. */
+  readonly #telling: Map<LiveSession, Promise<unknown>> = new Map()
+  readonly #due: Set<LiveSession> = new Set()
+  #workers = 0
 
-  constructor(resolver: Resolver, trust: Trust, emitter: Emitter) {
+  constructor(resolver: Resolver, trust: Trust, emitter: Emitter, wildcard: boolean) {
     this.#resolver = resolver
     this.trust = trust
     this.#emitter = emitter
     this.denials = new DenialReporter(emitter, trust.now)
+    this.#dependents = new Dependents(wildcard)
   }
 
   get size(): number {
@@ -49,38 +54,38 @@ export class Sessions implements SessionContext {
   }
 
   /**
-   * Decides who may hold a client id: the same record takes it over; an exact record displaces a `*` one, and either an
-   * anonymous client, never the reverse; any other newcomer is refused.
+   * Decides whether a newcomer may hold a client id: the same record takes it over; an exact record displaces a `*` one,
+   * and either an anonymous client, never the reverse; any other newcomer is refused.
    */
-  claim({ mountpoint, clientId }: Principal, key: RecordKey | undefined): Claim {
-    const holder = this.#holders.get(holderText(mountpoint, clientId))
-    if (holder === undefined || rank(key) > rank(holder.recordKey)) return { granted: true, displaced: holder }
-    const same = key === undefined ? holder.recordKey === undefined : isSameKey(key, holder.recordKey)
-    return same ? { granted: true, displaced: holder } : { granted: false }
+  maySucceed({ mountpoint, clientId }: Principal, key: RecordKey | undefined): boolean {
+    const holder = this.#holders.get(mountpoint)?.get(clientId)
+    return holder === undefined || rank(key) > rank(holder.recordKey) || isSameKey(key, holder.recordKey)
   }
 
   /** Opens a session, and settles what becomes of the one it takes the client id from. */
   open(principal: Principal, address: string | undefined, snapshot: Snapshot): LiveSession {
     const session = new LiveSession(principal, address, snapshot, this)
-    const place = holderText(principal.mountpoint, principal.clientId)
-    const holder = this.#holders.get(place)
+    const holder = this.#hold(session)
     this.#all.add(session)
-    this.#dependents.add(session)
-    this.#holders.set(place, session)
+    // An anonymous client has no record, not even that of the empty user name.
+    if (snapshot.account !== undefined) this.#dependents.add(session)
     if (holder !== undefined) {
       const addresses = [holder.address, address] as const
       this.#emitter.emit('takeover', { at: Date.now(), principal, session, from: holder, to: session, addresses })
-      const key = snapshot.account?.key
-      if (key !== undefined && !isSameKey(key, holder.recordKey)) this.revoke(holder, 'client_id_taken')
+      if (!isSameKey(session.recordKey, holder.recordKey)) this.revoke(holder, 'client_id_taken')
     }
     return session
   }
 
   closed(session: LiveSession): void {
+    const { mountpoint, clientId } = session.principal
     this.#all.delete(session)
-    this.#dependents.remove(session)
-    const place = holderText(session.principal.mountpoint, session.principal.clientId)
-    if (this.#holders.get(place) === session) this.#holders.delete(place)
+    this.#due.delete(session)
+    if (session.recordKey !== undefined) this.#dependents.remove(session)
+    const holders = this.#holders.get(mountpoint)
+    if (holders?.get(clientId) !== session) return
+    holders.delete(clientId)
+    if (holders.size === 0) this.#holders.delete(mountpoint)
   }
 
   revoke(session: LiveSession, cause: RevokeCause): void {
@@ -88,104 +93,130 @@ export class Sessions implements SessionContext {
     this.#emitter.emit('revoked', { at: Date.now(), principal: session.principal, session, cause })
   }
 
-  named(session: LiveSession): void {
-    void this.#refresh(session)
-  }
-
-  /** A record may have changed. Resolves when the sessions that depend on it decide by what it is now. */
+  /** A record may have changed. Resolves when the sessions that depend on it decide by what it is now, and have said so. */
   async changed(key: RecordKey): Promise<void> {
-    const sessions = this.#dependents.of(key)
-    for (const session of sessions) session.named(key)
-    await Promise.all(sessions.map(session => this.#refreshing.get(session)))
+    const sessions = this.#dependents.of(key).filter(session => session.named(key))
+    if (sessions.length === 0) return
+    try {
+      // One read for all of them. Where it fails, they go on for as long as the bound allows, and the sweep tries again.
+      await this.#resolver.prepare(key)
+    } catch (error) {
+      this.#emitter.error(error, `refresh of ${describeKey(key)}`)
+      return
+    }
+    for (let done = 0; done < sessions.length; done += TURN) {
+      if (done > 0) await new Promise(resolve => setImmediate(resolve))
+      await Promise.all(sessions.slice(done, done + TURN).map(session => this.#refresh(session, 1)))
+    }
+    await Promise.all(sessions.map(session => this.#telling.get(session)))
   }
 
-  /** Anything may have changed. Called before the new epoch begins. */
-  settleEpoch(): void {
-    for (const session of this.#all) session.settleEpoch()
-  }
-
-  /** Reads the records of all sessions again that need it, a few at a time. */
-  async refreshDue(): Promise<void> {
+  /** Ends the sessions whose records have ended, and has those read again that are due, a few at a time. */
+  sweep(): void {
     const now = this.trust.now()
-    const due: LiveSession[] = []
-    for (const session of [...this.#all]) {
+    for (const session of this.#all) {
       if (now >= session.endsAt) this.revoke(session, 'expired')
-      else if (session.isDue(now)) due.push(session)
+      else if (session.isDue(now, REFRESH_SHARE)) this.#due.add(session)
     }
-    const worker = async () => {
-      for (let session = due.pop(); session !== undefined; session = due.pop()) await this.#refresh(session, now)
-    }
-    await Promise.all(Array.from({ length: Math.min(MAX_REFRESHES, due.length) }, worker))
+    while (this.#workers < MAX_REFRESHES && this.#due.size > 0) void this.#work()
   }
 
   /** Ends all sessions without cutting their clients. */
   closeAll(): void {
-    for (const session of [...this.#all]) session.close()
+    for (const session of this.#all) session.close()
   }
 
-  #refresh(session: LiveSession, readSince?: number): Promise<void> {
+  #hold(session: LiveSession): LiveSession | undefined {
+    const { mountpoint, clientId } = session.principal
+    let holders = this.#holders.get(mountpoint)
+    if (holders === undefined) {
+      holders = new Map()
+      this.#holders.set(mountpoint, holders)
+    }
+    const before = holders.get(clientId)
+    holders.set(clientId, session)
+    return before
+  }
+
+  /** Takes due sessions until there are none. */
+  async #work(): Promise<void> {
+    this.#workers++
+    for (const session of this.#due) {
+      this.#due.delete(session)
+      await this.#refresh(session, REFRESH_SHARE)
+    }
+    this.#workers--
+  }
+
+  /** Brings a session up to date: in this turn, where what decides is held already. */
+  #refresh(session: LiveSession, share: number): Promise<void> | undefined {
     const running = this.#refreshing.get(session)
-    if (running !== undefined) return running
-    const started = this.#readAgain(session, readSince)
+    if (running !== undefined || session.isEnded) return running
+    const exact = session.exactAbsence(this.trust.now(), share)
+    const held = this.#resolver.held(session.principal, { share, exact })
+    if (held !== undefined) {
+      this.#apply(session, held)
+      return undefined
+    }
+    const started = this.#readAgain(session, share)
     this.#refreshing.set(session, started)
     return started
   }
 
-  async #readAgain(session: LiveSession, readSince: number | undefined): Promise<void> {
-    // One turn later it is listed as running, whatever the rest does.
-    await undefined
-    try {
-      for (let naming = -1; naming !== session.namings && !session.isEnded; ) {
-        naming = session.namings
-        const absent = this.#knownAbsent(session, readSince)
-        const resolution = await this.#resolver.resolve(session.principal, readSince, absent)
-        // Named meanwhile: what was read may be older than that.
-        if (naming === session.namings) await this.#apply(session, resolution)
+  /** Reads until what was read is the latest. Never rejects. */
+  async #readAgain(session: LiveSession, share: number): Promise<void> {
+    let isLatest: () => boolean
+    do {
+      const { namings } = session
+      const { epoch } = this.trust
+      isLatest = () => session.isEnded || (namings === session.namings && epoch === this.trust.epoch)
+      try {
+        const exact = session.exactAbsence(this.trust.now(), share)
+        const known = await this.#resolver.resolve(session.principal, { share, exact })
+        if (isLatest()) this.#apply(session, known)
+      } catch (error) {
+        if (isLatest() && !session.isEnded) {
+          this.#emitter.error(error, `refresh of ${describeKey(session.principal)}`)
+        }
       }
-    } catch (error) {
-      // The session goes on for as long as its bound allows; the next round tries again.
-      this.#emitter.error(error, `refresh of ${encodeRecordKey(session.principal)}`)
-    } finally {
-      this.#refreshing.delete(session)
-    }
+    } while (!isLatest())
+    this.#refreshing.delete(session)
   }
 
-  /** Spares the look-up of the exact record where only the `*` record was named, as for thousands of sessions on one role. */
-  #knownAbsent(session: LiveSession, readSince: number | undefined): Known | undefined {
-    if (readSince !== undefined || session.isExactNamed) return undefined
-    const since = session.exactAbsentSince(this.trust.now())
-    return since && { key: session.principal, account: undefined, ...since }
-  }
-
-  async #apply(session: LiveSession, resolution: Resolution): Promise<void> {
+  #apply(session: LiveSession, known: Known): void {
     if (session.isEnded) return
-    const { account } = resolution
+    const { account } = known
     if (account instanceof RecordInvalid) {
-      session.block('record_invalid')
-      this.#emitter.error(account, `record of ${encodeRecordKey(session.principal)}`)
+      if (session.block(known)) this.#emitter.error(account, `record of ${describeKey(session.principal)}`)
       return
     }
-    const cause = causeToRevoke(session, account, this.trust.now())
-    if (account === undefined || cause !== undefined) return this.revoke(session, cause ?? 'deleted')
-    const change = session.replace(account, resolution)
-    if (change !== undefined) await this.#announce(session, change)
+    const cause = causeToRevoke(session.account, account, this.trust.now())
+    if (account === undefined || cause !== undefined) {
+      this.revoke(session, cause ?? 'deleted')
+      return
+    }
+    const change = session.replace(account, known)
+    if (change !== undefined) this.#announce(session, change)
   }
 
-  async #announce(session: LiveSession, change: SessionChange): Promise<void> {
+  #announce(session: LiveSession, change: SessionChange): void {
     this.#emitter.emit('changed', { at: Date.now(), principal: session.principal, ...change })
-    try {
-      await session.tell(change)
-    } catch (error) {
-      this.#emitter.error(error, 'listener of onChange')
-    }
+    const told = session.tell(change, error => this.#emitter.error(error, 'listener of onChange'))
+    if (told === undefined) return
+    this.#telling.set(session, told)
+    void told.then(() => {
+      if (this.#telling.get(session) === told) this.#telling.delete(session)
+    })
   }
 }
 
 /** Why a session must end, given the record that decides for it now. */
-function causeToRevoke(session: LiveSession, account: Account | undefined, now: number): RevokeCause | undefined {
-  const before = session.account
-  if (before === undefined) return undefined
-  if (account === undefined) return 'deleted'
+function causeToRevoke(
+  before: Account | undefined,
+  account: Account | undefined,
+  now: number,
+): RevokeCause | undefined {
+  if (before === undefined || account === undefined) return 'deleted'
   // Another record decides: its password was not proven by this client.
   if (!isSameKey(account.key, before.key)) return account.key.clientId === '*' ? 'deleted' : 'password'
   if (account.passhash !== before.passhash) return 'password'
@@ -196,10 +227,7 @@ function rank(key: RecordKey | undefined): number {
   return key === undefined ? 0 : key.clientId === '*' ? 1 : 2
 }
 
-function isSameKey(a: RecordKey, b: RecordKey | undefined): boolean {
-  return b !== undefined && encodeRecordKey(a) === encodeRecordKey(b)
-}
-
-function holderText(mountpoint: string, clientId: string): string {
-  return JSON.stringify([mountpoint, clientId])
+function isSameKey(a: RecordKey | undefined, b: RecordKey | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return a.mountpoint === b.mountpoint && a.clientId === b.clientId && a.username === b.username
 }

@@ -7,53 +7,68 @@ export interface TrustLimits {
 }
 
 /**
- * What the store's link vouches for.
+ * A time in which no change went unheard. Whatever was read in it is known to hold up to `heardUntil`, or up to the moment
+ * the read was sent if that is later; invalidations only ever shorten this.
  *
- * Everything read since the last `unknown` event (one epoch) is known to hold up to the moment of the last answered beat,
- * `liveAt`; a later read holds up to the moment it was sent. Invalidations only ever shorten this.
+ * What was read keeps its epoch, so that one that is over goes on vouching for what it vouched for at its end.
  */
+export interface Epoch {
+  /** Moment up to which everything was heard; `Infinity` for a store that cannot become deaf. */
+  heardUntil: number
+}
+
+/** What the store's link vouches for. */
 export class Trust {
   readonly limits: TrustLimits
   readonly now: () => number
-  /** Grows whenever anything may have changed unheard. */
-  epoch = 0
-  /** Moment up to which everything was heard; `Infinity` for a store that cannot become deaf. */
-  liveAt: number = Number.NEGATIVE_INFINITY
+  /** The longest something known may go on deciding while the store is silent. */
+  readonly graceMs: number
+  epoch: Epoch = { heardUntil: Number.NEGATIVE_INFINITY }
   state: 'live' | 'blind' = 'blind'
 
   constructor(limits: TrustLimits, now: () => number) {
     this.limits = limits
     this.now = now
+    this.graceMs = Math.max(limits.staleWindowMs + limits.readTimeoutMs, limits.outageGraceMs)
   }
 
   /** Takes note of a link event. A moment in the future vouches for no more than the present. */
   hear(state: 'live' | 'blind', at: number): void {
-    this.state = state
-    if (Number.isNaN(at)) return
-    const heard = at === Number.POSITIVE_INFINITY ? at : Math.min(at, this.now())
-    // A link that broke has still heard everything up to its last beat; one that could never go deaf has now ended.
-    if (state === 'live') this.liveAt = Math.max(this.liveAt, heard)
-    else if (this.liveAt === Number.POSITIVE_INFINITY) this.liveAt = heard
+    const { epoch } = this
+    this.state = state === 'live' ? 'live' : 'blind'
+    if (this.state === 'live') {
+      const heard = at === Number.POSITIVE_INFINITY ? at : Math.min(at, this.now())
+      // What is no number is never greater.
+      if (typeof at === 'number' && heard > epoch.heardUntil) epoch.heardUntil = heard
+    } else if (epoch.heardUntil === Number.POSITIVE_INFINITY) {
+      // A link that broke has heard everything up to its last beat; one that could not become deaf has, up to now.
+      epoch.heardUntil = Math.min(this.now(), Number.isFinite(at) ? at : Number.NEGATIVE_INFINITY)
+    }
   }
 
-  /** The longest something known may go on deciding while the store is silent. */
-  get graceMs(): number {
-    return Math.max(this.limits.staleWindowMs + this.limits.readTimeoutMs, this.limits.outageGraceMs)
+  /** Anything may have changed: a new epoch begins. */
+  renew(): void {
+    const { heardUntil } = this.epoch
+    this.epoch.heardUntil = Math.min(heardUntil, this.now())
+    this.epoch = { heardUntil }
   }
 
-  /** Up to which moment a read of this epoch is known to hold. */
-  heldUntil(readAt: number, epoch: number): number {
-    return epoch === this.epoch ? Math.max(readAt, this.liveAt) : readAt
-  }
-
-  /** Whether what was read then may be used without asking again. */
-  isFresh(readAt: number, epoch: number, now: number): boolean {
-    if (epoch !== this.epoch || now - readAt > this.limits.maxAgeMs) return false
-    return now - this.heldUntil(readAt, epoch) <= this.limits.staleWindowMs
+  /**
+   * Whether what was read then may be used without asking again.
+   *
+   * @param share Part of the limits that counts, for those who ask again before they have to.
+   */
+  isFresh(readAt: number, epoch: Epoch, now: number, share = 1): boolean {
+    const { heardUntil } = epoch
+    const { maxAgeMs, staleWindowMs } = this.limits
+    if (epoch !== this.epoch) return false
+    if (heardUntil === Number.POSITIVE_INFINITY) return true
+    return now - readAt <= maxAgeMs * share && now - Math.max(readAt, heardUntil) <= staleWindowMs * share
   }
 
   /** Whether what was read then may go on deciding while the store is silent. */
-  isInGrace(readAt: number, epoch: number, now: number): boolean {
-    return now - readAt <= this.limits.maxAgeMs && now - this.heldUntil(readAt, epoch) <= this.graceMs
+  isInGrace(readAt: number, { heardUntil }: Epoch, now: number): boolean {
+    if (heardUntil === Number.POSITIVE_INFINITY) return true
+    return now - readAt <= this.limits.maxAgeMs && now - Math.max(readAt, heardUntil) <= this.graceMs
   }
 }

@@ -1,0 +1,404 @@
+import { type AuthorizerOptions, createMemoryStore } from 'mqtt-warden'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createClock } from '../helpers/clock.js'
+import {
+  authorizerOf,
+  connectOf,
+  drain,
+  heard,
+  idle,
+  keyOf,
+  logIn,
+  reasonOf,
+  recordOf,
+  SteppedStore,
+} from './support.js'
+
+const LIMITS = { staleWindowMs: 1_000, readTimeoutMs: 200, outageGraceMs: 5_000, maxAgeMs: 100_000 }
+
+/** A live session at moment 10,000, everything heard up to there; from then on nothing is read unless the test says so. */
+async function live(options: Partial<AuthorizerOptions> = {}) {
+  const clock = createClock(10_000)
+  const store = new SteppedStore([[keyOf('c'), recordOf(['a'])]])
+  const authorizer = authorizerOf(store, { ...LIMITS, clock, ...options })
+  const beat = (at = clock.now()) => store.tell({ type: 'link', state: 'live', at })
+  await beat()
+  const session = await logIn(authorizer, 'c')
+  store.isStepped = true
+  const decide = () => reasonOf(session.authorizePublish('a'))
+  /** The last moment at which the session decides, if nothing happens from now on. */
+  const lastsUntil = () => {
+    const begin = clock.now()
+    while (decide() === undefined && clock.now() < begin + 1_000_000) clock.advance(1)
+    const end = clock.now() - 1
+    clock.set(begin)
+    return end
+  }
+  return { clock, store, authorizer, session, beat, decide, lastsUntil }
+}
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('a session that nothing is heard for', () => {
+  it('decides until outageGraceMs after the last moment up to which all was heard, then refuses', async () => {
+    const { clock, beat, decide, lastsUntil } = await live()
+    expect(lastsUntil()).toBe(15_000)
+    clock.advance(3_000)
+    await beat(12_500)
+    expect(lastsUntil()).toBe(17_500)
+    clock.set(17_501)
+    expect(decide()).toBe('store_unavailable')
+    await beat()
+    expect(decide()).toBeUndefined()
+  })
+
+  it.each([
+    [0, 11_200],
+    [1_200, 11_200],
+    [1_201, 11_201],
+  ])('decides for the stale window and one read when outageGraceMs is %i', async (outageGraceMs, end) => {
+    expect((await live({ outageGraceMs })).lastsUntil()).toBe(end)
+  })
+
+  it('is not helped by news that the link is lost, nor hurt by it', async () => {
+    const { clock, store, lastsUntil } = await live()
+    clock.advance(500)
+    await store.tell({ type: 'link', state: 'blind', at: 10_000 })
+    expect(lastsUntil()).toBe(15_000)
+  })
+
+  it('is not helped by beats of a later epoch before it was read again', async () => {
+    const { clock, store, beat, lastsUntil } = await live()
+    clock.advance(2_000)
+    await beat(11_000)
+    await store.tell({ type: 'unknown' })
+    await beat()
+    expect(lastsUntil()).toBe(16_000)
+    await store.tell({ type: 'unknown' })
+    await beat()
+    expect(lastsUntil()).toBe(16_000)
+    await drain(store)
+    expect(lastsUntil()).toBe(17_000)
+  })
+
+  it('believes no moment that has not come yet, and none that is no number', async () => {
+    const { clock, store, beat, lastsUntil } = await live()
+    await beat(99_000)
+    expect(lastsUntil()).toBe(15_000)
+    clock.advance(1_000)
+    for (const at of [Number.NaN, undefined, null, '99000', {}]) {
+      await store.tell({ type: 'link', state: 'live', at: at as number })
+      expect(lastsUntil()).toBe(15_000)
+    }
+    await beat(9_000)
+    expect(lastsUntil()).toBe(15_000)
+    await beat(Number.NEGATIVE_INFINITY)
+    expect(lastsUntil()).toBe(15_000)
+  })
+
+  it('refuses everything alike then', async () => {
+    const { clock, session, authorizer } = await live()
+    clock.advance(5_001)
+    expect(reasonOf(session.authorizePublish('a'))).toBe('store_unavailable')
+    expect(reasonOf(session.authorizeSubscribe('a'))).toBe('store_unavailable')
+    expect(reasonOf(session.authorizeReceive('a'))).toBe('store_unavailable')
+    expect(session.revoked.aborted).toBe(false)
+    expect(authorizer.stats().sessions).toBe(1)
+  })
+})
+
+describe('a session whose record was named by a change and cannot be read', () => {
+  it('decides for readTimeoutMs, then refuses until it was read', async () => {
+    const { clock, store, beat, decide, lastsUntil } = await live()
+    clock.advance(100)
+    void store.put(keyOf('c'), recordOf(['b']))
+    expect(lastsUntil()).toBe(10_299)
+    clock.advance(100)
+    await beat()
+    void store.tell({ type: 'changed', key: keyOf('c') })
+    expect(lastsUntil()).toBe(10_299)
+    clock.advance(200)
+    expect(decide()).toBe('store_unavailable')
+    await drain(store)
+    expect(decide()).toBe('no_matching_rule')
+  })
+
+  it('is tried again by the sweep, a failed read notwithstanding', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { store, session, authorizer } = await live()
+    const errors = heard(authorizer, 'error')
+    void store.put(keyOf('c'), recordOf(['b']))
+    await idle()
+    store.pending[0]!.fail(new Error('connection lost'))
+    await idle()
+    expect(errors).toHaveLength(1)
+    expect(store.pending).toEqual([])
+    store.isStepped = false
+    await vi.advanceTimersByTimeAsync(1_000)
+    await idle()
+    expect(session.authorizePublish('b').allow).toBe(true)
+  })
+})
+
+describe('a session that lives long', () => {
+  it('is not decided by a record read more than maxAgeMs ago, whatever is heard', async () => {
+    const { clock, beat, decide } = await live({ maxAgeMs: 3_000 })
+    clock.advance(3_000)
+    await beat()
+    expect(decide()).toBeUndefined()
+    clock.advance(1)
+    await beat()
+    expect(decide()).toBe('store_unavailable')
+  })
+
+  it('is read again from half of maxAgeMs on, so that nobody waits', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { clock, store, beat, decide } = await live({ maxAgeMs: 3_000 })
+    clock.advance(1_500)
+    await beat()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(store.pending).toEqual([])
+    clock.advance(1)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(store.pending).toHaveLength(1)
+    store.pending[0]!.answer()
+    await idle()
+    clock.advance(3_000)
+    await beat()
+    expect(decide()).toBeUndefined()
+  })
+})
+
+describe('a session while the link is deaf and the store can be read', () => {
+  it('is read again from half of the stale window on, and goes on from there', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { clock, store, session, lastsUntil } = await live()
+    clock.advance(500)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(store.pending).toEqual([])
+    clock.advance(1)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(store.pending).toHaveLength(1)
+    store.pending[0]!.answer()
+    await idle()
+    expect(lastsUntil()).toBe(15_501)
+    store.set(keyOf('c'), recordOf(['b']))
+    clock.advance(501)
+    await vi.advanceTimersByTimeAsync(1_000)
+    store.pending[0]!.answer()
+    await idle()
+    expect(session.authorizePublish('b').allow).toBe(true)
+  })
+
+  it('shares one read with all sessions of a record', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const clock = createClock(10_000)
+    const store = new SteppedStore([[keyOf('*'), recordOf(['a'])]])
+    const authorizer = authorizerOf(store, { ...LIMITS, clock })
+    await store.tell({ type: 'link', state: 'live', at: clock.now() })
+    for (let count = 0; count < 100; count++) await logIn(authorizer, `c${count}`)
+    store.sent.length = 0
+    clock.advance(501)
+    await vi.advanceTimersByTimeAsync(1_000)
+    await idle()
+    expect(store.sent.filter(clientId => clientId === '*')).toHaveLength(1)
+    expect(store.sent).toHaveLength(101)
+  })
+
+  it('reads a few at a time', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { clock, store, authorizer } = await live()
+    store.isStepped = false
+    for (let count = 0; count < 200; count++) store.set(keyOf(`c${count}`), recordOf())
+    for (let count = 0; count < 200; count++) await logIn(authorizer, `c${count}`)
+    store.isStepped = true
+    clock.advance(501)
+    await vi.advanceTimersByTimeAsync(3_000)
+    expect(store.pending.length).toBeGreaterThan(0)
+    expect(store.pending.length).toBeLessThanOrEqual(64)
+    const { length } = store.sent
+    while (store.pending.length > 0) {
+      store.pending[0]!.answer()
+      await idle()
+    }
+    expect(store.sent.length).toBeGreaterThan(length)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(store.pending).toEqual([])
+  })
+})
+
+describe('a store that cannot become deaf', () => {
+  it('is never stale, however much time passes', async () => {
+    const clock = createClock(10_000)
+    const store = createMemoryStore([[keyOf('c'), recordOf(['a'])]])
+    const authorizer = authorizerOf(store, { ...LIMITS, clock })
+    await authorizer.ready()
+    const session = await logIn(authorizer, 'c')
+    const { misses } = authorizer.stats()
+    clock.advance(1e9)
+    expect(session.authorizePublish('a').allow).toBe(true)
+    expect((await authorizer.authorizePublish(keyOf('c'), 'a')).allow).toBe(true)
+    expect(authorizer.stats().misses).toBe(misses)
+    expect(authorizer.freshness()).toMatchObject({ state: 'live', boundMs: 0, ageMs: 0 })
+  })
+
+  it('becomes stale like any other once it is closed', async () => {
+    const clock = createClock(performance.now())
+    const store = createMemoryStore([[keyOf('c'), recordOf(['a'])]])
+    const authorizer = authorizerOf(store, { ...LIMITS, clock })
+    await authorizer.ready()
+    const session = await logIn(authorizer, 'c')
+    await store.close()
+    expect(authorizer.freshness()).toMatchObject({ state: 'blind', boundMs: 5_000 })
+    expect(session.authorizePublish('a').allow).toBe(true)
+    clock.advance(5_001)
+    expect(reasonOf(session.authorizePublish('a'))).toBe('store_unavailable')
+    expect(reasonOf(await authorizer.authenticate(connectOf('c')))).toBe('store_unavailable')
+  })
+
+  it('vouches for nothing before an unknown change', async () => {
+    const { clock, store, decide, lastsUntil } = await live()
+    await store.tell({ type: 'link', state: 'live', at: Number.POSITIVE_INFINITY })
+    clock.advance(90_000)
+    expect(decide()).toBeUndefined()
+    await store.tell({ type: 'unknown' })
+    expect(lastsUntil()).toBe(clock.now() + 5_000)
+  })
+
+  it('is not believed to be deaf for ever and never deaf at once', async () => {
+    const { clock, store, authorizer, decide } = await live()
+    await store.tell({ type: 'link', state: 'live', at: Number.POSITIVE_INFINITY })
+    await store.tell({ type: 'link', state: 'blind', at: Number.POSITIVE_INFINITY })
+    clock.advance(5_001)
+    expect(decide()).toBe('store_unavailable')
+    expect(authorizer.freshness().boundMs).toBe(5_000)
+  })
+})
+
+describe('freshness', () => {
+  it.each([
+    [{}, 5_000],
+    [{ outageGraceMs: 0 }, 1_200],
+    [{ outageGraceMs: 60_000, maxAgeMs: 30_000 }, 30_000],
+  ])('tells the longest that a revoked right can survive: %j', async (options, boundMs) => {
+    const { authorizer } = await live(options)
+    expect(authorizer.freshness()).toEqual({
+      state: 'live',
+      boundMs,
+      terms: { ...LIMITS, ...options },
+      ageMs: 0,
+    })
+  })
+
+  it('tells how long ago the last moment was up to which all was heard', async () => {
+    const { clock, store, authorizer, beat } = await live()
+    const links = heard(authorizer, 'link')
+    clock.advance(300)
+    expect(authorizer.freshness()).toMatchObject({ state: 'live', ageMs: 300 })
+    await beat(10_200)
+    expect(authorizer.freshness().ageMs).toBe(100)
+    await store.tell({ type: 'link', state: 'blind', at: 10_200 })
+    await store.tell({ type: 'link', state: 'blind', at: 10_200 })
+    expect(authorizer.freshness()).toMatchObject({ state: 'blind', ageMs: 100, boundMs: 5_000 })
+    await beat()
+    expect(links.map(({ state }) => state)).toEqual(['blind', 'live'])
+  })
+
+  it('is blind and without an age before anything was heard', async () => {
+    const authorizer = authorizerOf(new SteppedStore(), LIMITS)
+    expect(authorizer.freshness()).toMatchObject({ state: 'blind', ageMs: Number.POSITIVE_INFINITY, boundMs: 5_000 })
+  })
+})
+
+describe('a login while the store cannot be read', () => {
+  const failAll = async (store: SteppedStore) => {
+    await idle()
+    for (const read of [...store.pending]) read.fail(new Error('connection lost'))
+  }
+  async function attempt({ store, authorizer }: Awaited<ReturnType<typeof live>>, password: string) {
+    const login = authorizer.authenticate(connectOf('c', { password }))
+    await failAll(store)
+    return reasonOf(await login)
+  }
+
+  it('is granted within the stale window, from the cache', async () => {
+    const outage = await live()
+    outage.clock.advance(1_000)
+    expect(await attempt(outage, 'pw')).toBeUndefined()
+    expect(await attempt(outage, 'wrong')).toBe('bad_credentials')
+  })
+
+  it('is granted later to passwords proven before, as long as the record is trusted', async () => {
+    const outage = await live()
+    outage.clock.advance(1_001)
+    expect(await attempt(outage, 'pw')).toBeUndefined()
+    expect(await attempt(outage, 'wrong')).toBe('store_unavailable')
+    outage.clock.advance(3_999)
+    expect(await attempt(outage, 'pw')).toBeUndefined()
+    outage.clock.advance(1)
+    expect(await attempt(outage, 'pw')).toBe('store_unavailable')
+  })
+
+  it('opens a session that ends to decide when the others do', async () => {
+    const { store, clock, authorizer } = await live()
+    clock.advance(4_000)
+    const login = authorizer.authenticate(connectOf('c'))
+    await failAll(store)
+    const outcome = await login
+    if (!outcome.allow) throw new Error(outcome.reason)
+    clock.advance(1_000)
+    expect(outcome.session.authorizePublish('a').allow).toBe(true)
+    clock.advance(1)
+    expect(reasonOf(outcome.session.authorizePublish('a'))).toBe('store_unavailable')
+  })
+
+  it('is refused when the record was named by a change', async () => {
+    const outage = await live()
+    outage.clock.advance(1_001)
+    void outage.store.tell({ type: 'changed', key: keyOf('c') })
+    expect(await attempt(outage, 'pw')).toBe('store_unavailable')
+  })
+
+  it('is refused when anything may have changed', async () => {
+    const outage = await live()
+    await outage.store.tell({ type: 'unknown' })
+    expect(await attempt(outage, 'pw')).toBe('store_unavailable')
+  })
+
+  it('is refused where nothing is known of the account', async () => {
+    const { store, authorizer } = await live()
+    const login = authorizer.authenticate(connectOf('d'))
+    await failAll(store)
+    expect(reasonOf(await login)).toBe('store_unavailable')
+  })
+})
+
+describe('a decision without a session while the store cannot be read', () => {
+  it('is made by the record known last, for as long as that of a session', async () => {
+    const { store, clock, authorizer } = await live()
+    const ask = async (clientId = 'c', topic = 'a') => {
+      const answer = authorizer.authorizePublish(keyOf(clientId), topic)
+      await idle()
+      for (const read of [...store.pending]) read.fail(new Error('connection lost'))
+      return reasonOf(await answer)
+    }
+    clock.advance(5_000)
+    expect(await ask()).toBeUndefined()
+    expect(await ask('c', 'b')).toBe('no_matching_rule')
+    expect(await ask('d')).toBe('store_unavailable')
+    clock.advance(1)
+    expect(await ask()).toBe('store_unavailable')
+  })
+
+  it('is refused at once when the record was named by a change', async () => {
+    const { store, clock, authorizer } = await live()
+    clock.advance(2_000)
+    void store.tell({ type: 'changed', key: keyOf('c') })
+    const answer = authorizer.authorizePublish(keyOf('c'), 'a')
+    await idle()
+    for (const read of [...store.pending]) read.fail(new Error('connection lost'))
+    expect(reasonOf(await answer)).toBe('store_unavailable')
+  })
+})
