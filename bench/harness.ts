@@ -28,7 +28,8 @@ export interface Spread {
 const BATCH_MS = 2
 /** Most time a case may take in all, in milliseconds; a slow one is given fewer rounds. */
 const CASE_MS = 6_000
-const WARM_UP_ROUNDS = 5
+/** How long each case runs before anything counts, twice: what comes later can make the engine think again. */
+const WARM_UP_MS = 25
 
 /**
  * Times cases against each other on a machine that does other things too.
@@ -38,10 +39,9 @@ const WARM_UP_ROUNDS = 5
  * rounds.
  */
 export function measure(cases: readonly Case[], rounds = 40): Sample[] {
-  const timed = cases.map(of => {
-    const loop = makeLoop(of)
-    return { of, loop, batch: calibrate(loop), rounds: [] as number[] }
-  })
+  const loops = cases.map(of => ({ of, loop: makeLoop(of) }))
+  for (const { loop } of [...loops, ...loops]) turnsFor(loop, WARM_UP_MS)
+  const timed = loops.map(({ of, loop }) => ({ of, loop, batch: turnsFor(loop, BATCH_MS), rounds: [] as number[] }))
   for (let round = 0; round < rounds; round++) {
     for (let at = 0; at < timed.length; at++) {
       const one = timed[(at + round) % timed.length]!
@@ -80,17 +80,12 @@ function time(loop: Loop, turns: number): number {
   return shortest * 1e6
 }
 
-/** How many turns make a batch, once the code is warm. */
-function calibrate(loop: Loop): { turns: number; ms: number } {
-  let turns = 1
-  let ms = time(loop, turns) / 1e6
-  while (ms < BATCH_MS) {
-    turns *= 2
-    ms = time(loop, turns) / 1e6
+/** How many turns take as long as that, at least one; and how long they do take. */
+function turnsFor(loop: Loop, leastMs: number): { turns: number; ms: number } {
+  for (let turns = 1; ; turns *= 2) {
+    const ms = time(loop, turns) / 1e6
+    if (ms >= leastMs) return { turns, ms }
   }
-  for (let round = 0; round < WARM_UP_ROUNDS && ms < 10 * BATCH_MS; round++) ms = time(loop, turns) / 1e6
-  turns = Math.max(1, Math.round((turns * BATCH_MS) / ms))
-  return { turns, ms: Math.max(ms, BATCH_MS) }
 }
 
 /** The quartiles of a sample. */
