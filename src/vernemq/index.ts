@@ -1,0 +1,29 @@
+/**
+ * VerneMQ: an endpoint for its webhooks, a client of its HTTP administration, and what carries changes of records to its
+ * live sessions.
+ *
+ * @module
+ */
+export {
+  createEndpointServer,
+  type Endpoint,
+  type EndpointAccess,
+  type EndpointFailure,
+  type EndpointOptions,
+  type EndpointRequest,
+  type EndpointResponse,
+  type EndpointServerOptions,
+  type Respond,
+} from '../endpoint/index.js'
+export { createWebhookHandler } from './handler.js'
+export type { WebhookOptions } from './options.js'
+export type {
+  EnforcementFault,
+  VernemqAdmin,
+  VernemqClient,
+  VernemqEnforcement,
+  VernemqFreshness,
+  VernemqNodeState,
+  VernemqSession,
+  WebhookHandler,
+} from './types.js'
