@@ -143,7 +143,8 @@ export interface Denied {
 /**
  * The answer to a request. Always an object, so always truthy: read `.allow`.
  *
- * Decisions are frozen and shared: the same rule answers with the same object.
+ * Decisions are frozen and shared: the same rule answers with the same object. Only the grant of several rules together
+ * is made anew each time.
  */
 export type Decision = Allowed | Denied
 
