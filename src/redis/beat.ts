@@ -75,7 +75,7 @@ export class Beat {
     returned.catch(() => {})
     try {
       const timeoutMs = settings.heartbeatTimeoutMs
-      const connection = await lane.acquire(timeoutMs)
+      const connection = await lane.acquire(timeoutMs, true)
       const [reply] = await connection.requestAll([['set', key, '', 'px', String(timeoutMs)]], timeoutMs)
       if (reply instanceof CommandFailure) return reply
       await within(returned, timeoutMs, () => missed(timeoutMs))
@@ -87,7 +87,7 @@ export class Beat {
 
   async #ask(): Promise<void> {
     const timeoutMs = this.#context.settings.heartbeatTimeoutMs
-    const connection = await this.#context.lane.acquire(timeoutMs)
+    const connection = await this.#context.lane.acquire(timeoutMs, true)
     const id = String(this.#clientId)
     const listed = await connection.request(['client', 'list', 'id', id], timeoutMs)
     if (!isTracked(listed, id)) throw new CommandFailure('refused', 'redis no longer tracks keys for the link')

@@ -121,19 +121,16 @@ export class Connection {
 
   #close(): void {
     const { stream } = this.#client
-    if (stream === undefined || stream.connecting === true || stream.resetAndDestroy === undefined) {
-      this.#client.disconnect()
-      stream?.destroy()
-      return
-    }
     // A plain close lets the kernel go on delivering what was written, perhaps minutes later and over newer records; a
-    // reset makes it forget. Only bare TCP sockets can be reset.
+    // reset makes it forget.
     try {
-      if (this.#underWay.size > 0) stream.resetAndDestroy()
+      if (this.#underWay.size > 0 && stream?.connecting === false) stream.resetAndDestroy?.()
     } catch {
-      // TLS or a Unix socket.
+      // TLS or a Unix socket: only bare TCP can be reset.
     }
-    stream.destroy()
+    // Ends what ioredis has opened besides, and keeps it from connecting if it was about to; then what it leaves open.
+    this.#client.disconnect()
+    stream?.destroy()
   }
 }
 

@@ -20,19 +20,27 @@ export class Lane {
   #attempt: Promise<Connection> | undefined
   /** Why the last attempt failed, or the connection was lost and is not tried again at once. */
   #down: CommandFailure | undefined
+  /** The pause before the next attempt. */
+  #pausing: AbortController | undefined
 
   constructor(open: Open, backoff: Backoff) {
     this.#open = open
     this.#backoff = backoff
   }
 
-  /** Resolves with a connection that can be used now. */
-  async acquire(waitMs: number): Promise<Connection> {
+  /**
+   * Resolves with a connection that can be used now. With `isServerUp` the caller knows better than the last attempt
+   * that the server can be reached: another is made at once.
+   */
+  async acquire(waitMs: number, isServerUp = false): Promise<Connection> {
     if (this.#closing.signal.aborted) throw closed()
     if (this.#connection?.isUsable) return this.#connection
     // Its end may not have been announced yet.
     if (this.#connection !== undefined) this.#drop(this.#connection, new CommandFailure('lost', 'connection closed'))
-    if (this.#down !== undefined) throw new CommandFailure('unsent', this.#down.message, { cause: this.#down })
+    if (this.#down !== undefined && !isServerUp) {
+      throw new CommandFailure('unsent', this.#down.message, { cause: this.#down })
+    }
+    if (this.#pausing !== undefined) this.#attempt = undefined
     try {
       return await within(this.#attempt ?? this.#connect(), waitMs, () => {
         return new CommandFailure('lost', `no connection within ${waitMs} ms`)
@@ -47,12 +55,15 @@ export class Lane {
   /** Ends the connection and all attempts; resolves when its socket is closed. */
   async close(): Promise<void> {
     this.#closing.abort()
+    this.#pausing?.abort()
     const connection = this.#connection ?? (await this.#attempt?.catch(() => undefined))
     connection?.destroy(closed())
     await connection?.ended
   }
 
   #connect(): Promise<Connection> {
+    this.#pausing?.abort()
+    this.#pausing = undefined
     const attempt = this.#open(this.#closing.signal).then(connection => {
       this.#connection = connection
       this.#since = performance.now()
@@ -86,8 +97,10 @@ export class Lane {
       return
     }
     this.#down = reason
-    void pause(waitMs, signal).then(() => {
-      if (!signal.aborted) void this.#connect()
+    const pausing = new AbortController()
+    this.#pausing = pausing
+    void pause(waitMs, pausing.signal).then(() => {
+      if (!signal.aborted && this.#pausing === pausing) void this.#connect()
     })
   }
 }

@@ -124,11 +124,11 @@ export class RedisRecordStore implements RedisStore {
   async #writing({ text, key }: PreparedKey, write: (redisKey: Buffer) => Promise<boolean>): Promise<boolean> {
     try {
       const replaced = await write(this.#keys.redisKey(text))
-      await this.#watch.listeners.changed(key)
+      await this.#watch.listeners.dispatch({ type: 'changed', key })
       return replaced
     } catch (error) {
       const meaning = writeError(error)
-      if (mayHaveWritten(meaning)) await this.#watch.listeners.changed(key)
+      if (mayHaveWritten(meaning)) await this.#watch.listeners.dispatch({ type: 'changed', key })
       throw meaning
     }
   }

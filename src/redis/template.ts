@@ -88,6 +88,7 @@ function createTemplate(target: unknown): NodeClient {
 
 /** What our connections have in common, whatever the template says. */
 function connectionOptions({ options }: NodeClient, settings: RedisSettings): object {
+  const hasSentinels = 'sentinels' in options && Array.isArray(options.sentinels)
   return {
     lazyConnect: true,
     // RESP3 would put invalidations into a form that ioredis throws away.
@@ -109,7 +110,9 @@ function connectionOptions({ options }: NodeClient, settings: RedisSettings): ob
     blockingTimeout: undefined,
     socketTimeout: undefined,
     // INFO, which needs a right of its own, is only needed to tell a master from a replica that a sentinel named.
-    enableReadyCheck: 'sentinels' in options && options.sentinels !== undefined && options.sentinels !== null,
+    enableReadyCheck: hasSentinels,
+    // Sentinels turn the old master into a replica some ten seconds after they have named another.
+    failoverDetector: hasSentinels,
     maxLoadingRetryTime: 500,
     readOnly: false,
     monitor: false,

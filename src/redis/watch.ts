@@ -75,18 +75,18 @@ export class Watch {
       changed: redisKey => {
         const key = this.#keys.recordKey(redisKey)
         if (key === undefined) counts.otherKeys++
-        else void this.listeners.changed(key)
+        else this.listeners.tell({ type: 'changed', key })
       },
       unknown: () => {
         counts.unknowns++
-        void this.listeners.dispatch({ type: 'unknown' })
+        this.listeners.tell({ type: 'unknown' })
       },
       live: at => {
         counts.beats++
         this.#lastFailure = ''
         this.#state = 'live'
         this.#heardUntil = at
-        void this.listeners.dispatch({ type: 'link', state: 'live', at })
+        this.listeners.tell({ type: 'link', state: 'live', at })
       },
       blind: () => void this.#blind(),
       failed: error => this.#failed(error),
@@ -98,6 +98,6 @@ export class Watch {
   #failed(error: StoreUnavailable): void {
     if (error.message === this.#lastFailure) return
     this.#lastFailure = error.message
-    void this.listeners.dispatch({ type: 'error', error, place: 'redis link' })
+    this.listeners.tell({ type: 'error', error, place: 'redis link' })
   }
 }

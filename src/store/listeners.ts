@@ -1,5 +1,4 @@
 import { WardenError } from '../errors.js'
-import type { RecordKey } from '../record/types.js'
 import type { StoreEvent, StoreListener } from './types.js'
 
 /** Longest time, in milliseconds, that a write waits for the listeners of its own process. */
@@ -30,30 +29,24 @@ export class Listeners {
     return () => this.#entries.delete(entry)
   }
 
+  /** Tells every watcher and waits for none. */
+  tell(event: StoreEvent): void {
+    for (const { listener } of [...this.#entries]) void this.#call(listener, event)
+  }
+
   /** Tells every watcher. Resolves when all have finished, or after the longest wait; never rejects. */
   async dispatch(event: StoreEvent): Promise<void> {
-    const running: Promise<void>[] = []
-    for (const { listener } of [...this.#entries]) {
-      const finished = this.#call(listener, event)
-      if (finished !== undefined) running.push(finished)
-    }
+    const running = [...this.#entries].flatMap(({ listener }) => this.#call(listener, event) ?? [])
     if (running.length === 0) return
     let timer: NodeJS.Timeout | undefined
     const expiry = new Promise<void>(resolve => {
       timer = setTimeout(() => {
         resolve()
-        if (event.type !== 'error') {
-          this.#report(new WardenError(`a watcher did not finish with "${event.type}" within ${this.#waitMs} ms`))
-        }
+        this.#report(new WardenError(`a watcher did not finish with "${event.type}" within ${this.#waitMs} ms`))
       }, this.#waitMs)
     })
     await Promise.race([Promise.all(running), expiry])
     clearTimeout(timer)
-  }
-
-  /** Tells every watcher that the record of a key may have changed, and waits for them. */
-  changed(key: RecordKey): Promise<void> {
-    return this.dispatch({ type: 'changed', key })
   }
 
   clear(): void {
@@ -75,6 +68,6 @@ export class Listeners {
   }
 
   #report(error: unknown): void {
-    void this.dispatch({ type: 'error', error, place: 'store listener' })
+    this.tell({ type: 'error', error, place: 'store listener' })
   }
 }

@@ -52,7 +52,7 @@ class MemoryStore implements RecordStore {
     const { record: checked, digest, warnings } = prepareRecord(prepared.key, record)
     const replaced = this.#demandMatch(prepared, options)
     this.#entries.set(prepared.text, { key: prepared.key, record: checked, digest })
-    await this.#listeners.changed(prepared.key)
+    await this.#listeners.dispatch({ type: 'changed', key: prepared.key })
     return { digest, replaced, warnings }
   }
 
@@ -62,7 +62,7 @@ class MemoryStore implements RecordStore {
     const prepared = prepareKey(key)
     const replaced = this.#demandMatch(prepared, options)
     this.#entries.delete(prepared.text)
-    await this.#listeners.changed(prepared.key)
+    await this.#listeners.dispatch({ type: 'changed', key: prepared.key })
     return { digest: null, replaced, warnings: [] }
   }
 

@@ -97,7 +97,7 @@ describe('the listeners of a store', () => {
       },
       () => {},
     )
-    await listeners.changed(key('a'))
+    await listeners.dispatch({ type: 'changed', key: key('a') })
     const error = events.find(event => event.type === 'error')?.error
     expect(error).toBeInstanceOf(WardenError)
     expect(error).toMatchObject({ message: 'a watcher did not finish with "changed" within 20 ms' })
@@ -113,7 +113,7 @@ describe('the listeners of a store', () => {
       },
       () => {},
     )
-    await listeners.changed(key('a'))
+    await listeners.dispatch({ type: 'changed', key: key('a') })
     expect(calls).toBe(2)
   })
 })
