@@ -150,8 +150,8 @@ class Compiled implements CompiledAcl {
     if (typeof filter !== 'string') return denied('filter_invalid')
     if (this.semantics === 'vernemq') return this.#subscribeAsVernemq(principal, filter, facts)
     const plain = parseSubscription(filter).filter
-    if (isTooDeep(plain, this.maxLevels)) return denied('too_deep')
     if (topicFilterProblem(filter) !== undefined) return denied('filter_invalid')
+    if (isTooDeep(plain, this.maxLevels)) return denied('too_deep')
     if (this.#subscribe === undefined) return denied('no_matching_rule')
     return decideCover(this.#subscribe, plain, checkedQos(facts?.qos), principal)
   }
@@ -165,8 +165,8 @@ class Compiled implements CompiledAcl {
 
   /** VerneMQ matches the words of the filter as though it were a topic name: `+` admits `#`, and `$` is plain text. */
   #subscribeAsVernemq(principal: Principal, filter: string, facts: SubscribeFacts | undefined): Decision {
-    if (isTooDeep(filter, this.maxLevels)) return denied('too_deep')
     if (vernemqFilterProblem(filter)) return denied('filter_invalid')
+    if (isTooDeep(filter, this.maxLevels)) return denied('too_deep')
     if (this.#subscribe === undefined) return denied('no_matching_rule')
     return matchWalk
       .limits(checkedQos(facts?.qos), UNKNOWN_SIZE, false)
@@ -175,9 +175,8 @@ class Compiled implements CompiledAcl {
 
   #judgeName(topic: string): Decision | undefined {
     if (typeof topic !== 'string') return denied('topic_invalid')
-    // Depth comes first: however long a hostile name is, counting stops at the limit.
-    if (isTooDeep(topic, this.maxLevels)) return denied('too_deep')
-    return topicNameProblem(topic) === undefined ? undefined : denied('topic_invalid')
+    if (topicNameProblem(topic) !== undefined) return denied('topic_invalid')
+    return isTooDeep(topic, this.maxLevels) ? denied('too_deep') : undefined
   }
 
   #checkPattern(pattern: string, place: string): void {

@@ -185,8 +185,8 @@ export function publishVerdict(
   facts: Facts,
   { semantics, maxLevels, unknownFits }: ReferenceOptions,
 ): Verdict {
-  if (topic.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   if (!isName(topic)) return { allow: false, reason: 'topic_invalid' }
+  if (topic.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   if (semantics === 'vernemq' && topic.startsWith('$')) return { allow: false, reason: 'no_matching_rule' }
   const mode = { semantics, maxLevels, dollarIsText: false }
   return decideMatch(rules, topic.split('/'), principal, mode, rule => missedLimit(rule, facts, unknownFits))
@@ -198,8 +198,8 @@ export function receiveVerdict(
   topic: string,
   { semantics, maxLevels }: ReferenceOptions,
 ): Verdict {
-  if (topic.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   if (!isName(topic)) return { allow: false, reason: 'topic_invalid' }
+  if (topic.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   const mode = { semantics, maxLevels, dollarIsText: false }
   return decideMatch(rules, topic.split('/'), principal, mode, () => undefined)
 }
@@ -213,12 +213,12 @@ export function subscribeVerdict(
 ): Verdict {
   const share = /^\$share\/([^/]+)\//.exec(filter)
   const plain = semantics === 'strict' && share !== null ? filter.slice(share[0].length) : filter
-  if (plain.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   const isValid = semantics === 'strict' ? isFilter : isVernemqFilter
   if (!isValid(plain)) return { allow: false, reason: 'filter_invalid' }
   if (semantics === 'strict' && filter.startsWith('$share/') && !isName(share?.[1])) {
     return { allow: false, reason: 'filter_invalid' }
   }
+  if (plain.split('/').length > maxLevels) return { allow: false, reason: 'too_deep' }
   const mode = { semantics, maxLevels, dollarIsText: semantics === 'vernemq' }
   if (semantics === 'strict') return decideCover(rules, plain, principal, mode, facts)
   return decideMatch(rules, plain.split('/'), principal, mode, rule => missedLimit(rule, { qos: facts.qos }, true))
