@@ -8,6 +8,8 @@ const ENTRIES = {
   redis: 'src/redis/index.ts',
   aedes: 'src/aedes/index.ts',
   broker: 'src/broker/index.ts',
+  vernemq: 'src/vernemq/index.ts',
+  http: 'src/http/index.ts',
 }
 
 // One build with splitting: separate builds would copy shared classes, and `instanceof` across subpaths would fail.
