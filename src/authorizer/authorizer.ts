@@ -224,6 +224,7 @@ class StoreAuthorizer implements Authorizer {
       } else if (event.type === 'unknown') this.#renew()
       else if (event.type === 'link') this.#hearLink(event.state, event.at)
       else if (event.type === 'error') this.#emitter.error(event.error, `store: ${event.place}`)
+      else throw new TypeError('unknown kind of event')
     } catch (error) {
       // It cannot be read, and may have meant any change.
       this.#renew()

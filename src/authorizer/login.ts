@@ -218,7 +218,8 @@ export class Login {
     if (!this.#sessions.maySucceed(principal, snapshot.account?.key)) return new Refused('client_id_taken')
     const session = this.#sessions.open(principal, request.address, snapshot)
     // An attempt that is given up before its answer is out leaves no session behind.
-    signal.addEventListener('abort', () => session.close(), { once: true })
+    if (signal.aborted) session.close()
+    else signal.addEventListener('abort', () => session.close(), { once: true })
     return { allow: true, session }
   }
 

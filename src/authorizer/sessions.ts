@@ -101,7 +101,7 @@ export class Sessions implements SessionContext {
       // One read for all of them. Where it fails, they go on for as long as the bound allows, and the sweep tries again.
       await this.#resolver.prepare(key)
     } catch (error) {
-      this.#emitter.error(error, `refresh of ${describeKey(key)}`)
+      if (sessions.some(({ isEnded }) => !isEnded)) this.#emitter.error(error, `refresh of ${describeKey(key)}`)
       return
     }
     for (let done = 0; done < sessions.length; done += TURN) {

@@ -2,9 +2,11 @@ import {
   type AuthorizerOptions,
   type ConnectRequest,
   createAuthorizer,
+  createBcryptHasher,
   createMemoryStore,
   decodeRecordKey,
   hashPassword,
+  type PasswordHasher,
   parseRecord,
 } from 'mqtt-warden'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -211,30 +213,32 @@ describe.each(CACHES)('the record that decides a login, %s', (_, cache) => {
 describe('a client id chosen to be more than a name', () => {
   const store = () => new SteppedStore([[keyOf('*'), recordOf(['d/%c/x', '%c/y'])]])
 
-  it.each([
-    '+',
-    '#',
-    'a/b',
-    '/',
-    '%c',
-    '%u',
-    '"',
-    '","u"]',
-    ' ',
-    '\\',
-    '$SYS',
-    '$share',
-    '__proto__',
-    'constructor',
-    'ü€😀',
-    '\u2028',
-    '\n',
-    '**',
-    '/'.repeat(65_535),
-  ])('gets nothing that is not its own: %j', async clientId => {
+  it.each<[string, string]>([
+    // As much as MQTT can carry.
+    ['65,535 slashes', '/'.repeat(65_535)],
+    ...[
+      '+',
+      '#',
+      'a/b',
+      '/',
+      '%c',
+      '%u',
+      '"',
+      '","u"]',
+      ' ',
+      '\\',
+      '$SYS',
+      '$share',
+      '__proto__',
+      'constructor',
+      'ü€😀',
+      '\u2028',
+      '\n',
+      '**',
+    ].map((clientId): [string, string] => [JSON.stringify(clientId), clientId]),
+  ])('gets nothing that is not its own: %s', async (_, clientId) => {
     const session = await logIn(authorizerOf(store()), clientId)
-    for (const topic of ['d/other/x', 'other/y', 'd/a/b/x', 'd/x', '$SYS/y', 'a/b/y', '%u/y']) {
-      if (topic === `${clientId}/y` && !/[/$]/.test(clientId)) continue
+    for (const topic of ['d/other/x', 'other/y', 'd/a/b/x', 'd/x', '$SYS/y', 'a/b/y']) {
       expect(session.authorizePublish(topic).allow).toBe(false)
       expect(session.authorizeReceive(topic).allow).toBe(false)
     }
@@ -258,7 +262,7 @@ describe('a client id chosen to be more than a name', () => {
     [Object.create(null), 'client id is no text'],
     [Symbol('c'), 'client id is no text'],
     [() => 'c', 'client id is no text'],
-  ])('is refused without asking the store when it is none: %j', async (clientId, detail) => {
+  ])('is refused without asking the store when it is none (%#)', async (clientId, detail) => {
     const records = store()
     const authorizer = authorizerOf(records)
     const denials = heard(authorizer, 'denied')
@@ -282,7 +286,7 @@ describe('a client id chosen to be more than a name', () => {
     ['username', 7, 'username is no text'],
     ['mountpoint', 'm\0', 'mountpoint holds U+0000'],
     ['mountpoint', null, 'mountpoint is no text'],
-  ])('is no better as %s: %j', async (part, value, detail) => {
+  ])('is no better as %s (%#)', async (part, value, detail) => {
     const records = store()
     const authorizer = authorizerOf(records)
     const denials = heard(authorizer, 'denied')
@@ -355,13 +359,16 @@ describe('a password', () => {
   const bytes = (...values: (string | number)[]): Buffer =>
     Buffer.concat(values.map(value => (typeof value === 'string' ? Buffer.from(value) : Buffer.of(value))))
 
+  // One for all, and closed by none: starting threads takes longer than hashing.
+  const hasher: PasswordHasher = { ...createBcryptHasher(), close: async () => {} }
+
   async function verdict(
     password: unknown,
     { of = 'pässword', semantics = 'strict' }: { of?: string; semantics?: 'strict' | 'vernemq' } = {},
   ): Promise<string> {
     const passhash = await hashPassword(of, { cost: 4 })
     const store = createMemoryStore([[keyOf('c'), recordOf([], { passhash })]], { semantics })
-    await using authorizer = createAuthorizer({ store, refusalCapMs: 0 })
+    const authorizer = authorizerOf(store, { hasher })
     return reasonOf(await authorizer.authenticate(connectOf('c', { password: password as string }))) ?? 'allowed'
   }
 

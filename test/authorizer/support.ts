@@ -84,11 +84,14 @@ export class SteppedStore implements RecordStore {
     this.sent.push(key.clientId)
     if (!this.isStepped) return Promise.resolve(record)
     return new Promise((resolve, reject) => {
-      const leave = () => this.pending.splice(this.pending.indexOf(read), 1)
+      const settle = (how: () => void) => () => {
+        this.pending.splice(this.pending.indexOf(read), 1)
+        how()
+      }
       const read: PendingRead = {
         clientId: key.clientId,
-        answer: () => void leave() ?? resolve(record),
-        fail: error => void leave() ?? reject(error),
+        answer: settle(() => resolve(record)),
+        fail: error => settle(() => reject(error))(),
       }
       this.pending.push(read)
     })
