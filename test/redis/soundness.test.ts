@@ -73,25 +73,14 @@ describe('the moment up to which a Redis store says that it has heard everything
     const targets =
       faulty === 'both' ? [lines.data, lines.link] : faulty === 'none' ? [] : [lines[faulty as 'data' | 'link']]
 
-    const writes: Write[] = []
-    let isOver = false
-    const writing = (async () => {
-      for (let n = 0; !isOver; n++) {
-        const id = `${faulty}-${n}`
-        const sentAt = performance.now()
-        await tool.set(encodeRecordKey(key(id)), '{}')
-        writes.push({ id, sentAt, ackedAt: performance.now() })
-        await turns(1)
-      }
-    })()
+    const writer = startWriter(faulty)
     for (let round = 0; round < 15; round++) {
       await turns(20 + Math.random() * 40)
       const ends = targets.map(line => FAULTS[Math.floor(Math.random() * FAULTS.length)]!(line))
       await turns(Math.random() * 150)
       for (const end of ends) end()
     }
-    isOver = true
-    await writing
+    const writes = await writer.stop()
     const last = heard.length
     await eventually(
       () => heard.slice(last).some(({ event }) => event.type === 'link') && isLive(),
@@ -104,7 +93,46 @@ describe('the moment up to which a Redis store says that it has heard everything
     await lines.data.close()
     await lines.link.close()
   })
+
+  it('is not moved by the expiry of one beat that arrives while the next is awaited', async () => {
+    const line = await startTcpProxy(server.port)
+    // A beat expires 600 ms after it was written, is heard to do so 450 ms later, and the next is sent in between.
+    const times = { heartbeatMs: 900, heartbeatTimeoutMs: 600 }
+    const store = stores.create(splitTemplate({ data: server.port, link: line.port }), times)
+    const heard: { readonly event: StoreEvent; readonly at: number }[] = []
+    store.watch(event => void heard.push({ event, at: performance.now() }))
+    await eventually(() => heard.some(({ event }) => event.type === 'link'), 'it is live')
+    line.delay(450)
+    const writer = startWriter('expiry')
+    await eventually(() => heard.filter(({ event }) => event.type === 'link').length >= 2, 'the next beat is back')
+    expect(unsound(await writer.stop(), heard)).toEqual([])
+    expect(heard.filter(({ event }) => event.type === 'link' && event.state === 'blind')).toEqual([])
+    await stores.close()
+    await line.close()
+  })
 })
+
+/** Writes all the time, each time another key, until it is stopped. */
+function startWriter(name: string): { stop(): Promise<readonly Write[]> } {
+  const writes: Write[] = []
+  let isOver = false
+  const writing = (async () => {
+    for (let n = 0; !isOver; n++) {
+      const id = `${name}-${n}`
+      const sentAt = performance.now()
+      await tool.set(encodeRecordKey(key(id)), '{}')
+      writes.push({ id, sentAt, ackedAt: performance.now() })
+      await turns(1)
+    }
+  })()
+  return {
+    async stop() {
+      isOver = true
+      await writing
+      return writes
+    },
+  }
+}
 
 /** Writes that were over before a moment the store vouched for, and that it had told nothing about by then. */
 function unsound(
