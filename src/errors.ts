@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'ERR_HASH_FAILED'
   | 'ERR_AUTHORIZER_CLOSED'
   | 'ERR_HOOK_REQUEST_INVALID'
+  | 'ERR_VERNEMQ_ADMIN'
 
 /**
  * Base of all errors this package throws for reasons other than a wrong program (those are plain `TypeError`s, thrown
@@ -147,6 +148,25 @@ export class HookRequestInvalid extends WardenError {
     super(`${name}: ${path === '' ? '' : `${path}: `}${problem}`, options)
     this.hook = name
     this.path = path
+  }
+}
+
+/** A call to the HTTP administration of VerneMQ failed; `cause` is what the HTTP client said. It may have been carried out. */
+export class VernemqAdminFailed extends WardenError {
+  static override readonly code = 'ERR_VERNEMQ_ADMIN'
+  override readonly code = 'ERR_VERNEMQ_ADMIN'
+  /** Origin of the node that was asked last; `undefined` when none could be. */
+  readonly node: string | undefined
+  /** Whether trying again is of no use, e.g. for a client id that the administration has no way to name. */
+  readonly isPermanent: boolean
+
+  constructor(
+    message: string,
+    { node, isPermanent = false, cause }: { node?: string; isPermanent?: boolean; cause?: unknown },
+  ) {
+    super(node === undefined ? message : `${node}: ${message}`, cause === undefined ? undefined : { cause })
+    this.node = node
+    this.isPermanent = isPermanent
   }
 }
 

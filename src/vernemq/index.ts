@@ -15,8 +15,12 @@ export {
   type EndpointServerOptions,
   type Respond,
 } from '../endpoint/index.js'
+export { createVernemqAdmin, type VernemqAdminOptions } from './admin.js'
+export { enforceOnVernemq } from './enforcement.js'
+export type { EnforcementOptions } from './enforcement-options.js'
 export { createWebhookHandler } from './handler.js'
 export type { WebhookOptions } from './options.js'
+export { createRedisPeers, type EnforcementPeers, type RedisPeersClient } from './peers.js'
 export type {
   EnforcementFault,
   VernemqAdmin,

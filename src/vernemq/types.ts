@@ -34,6 +34,8 @@ export interface VernemqAdmin {
   readonly timeoutMs: number
   /** Empties the webhook cache of one node. @throws VernemqAdminFailed (`ERR_VERNEMQ_ADMIN`). */
   clearCache(node: string): Promise<void>
+  /** How many nodes the cluster has, as one of them sees it. @throws VernemqAdminFailed (`ERR_VERNEMQ_ADMIN`). */
+  clusterSize(node: string): Promise<number>
   /**
    * Closes the connection of a client, on whichever node it is; no error when it has none.
    *
@@ -91,8 +93,21 @@ export interface VernemqNodeState {
 
 /** What goes wrong or is given up while rights are being enforced. */
 export interface EnforcementFault {
-  /** `cache`, `disconnect`, `reauthorize`, `sessions`, `record`, `peers` or `overflow`. */
-  readonly what: string
+  /**
+   * What failed: clearing a webhook `cache`, `disconnect`, `reauthorize`, listing `sessions`, reading a `record`, a call
+   * to `peers`, a `peer` that did not confirm in time; or a node of the `cluster` that `createVernemqAdmin` was not told
+   * of, or an `overflow` of the queue.
+   */
+  readonly what:
+    | 'cache'
+    | 'disconnect'
+    | 'reauthorize'
+    | 'sessions'
+    | 'record'
+    | 'peers'
+    | 'peer'
+    | 'cluster'
+    | 'overflow'
   readonly node?: string
   readonly client?: VernemqClient
   readonly error: unknown
@@ -103,14 +118,20 @@ export interface EnforcementFault {
 
 /** Carries changes of records to a VerneMQ cluster. Made by `enforceOnVernemq`. */
 export interface VernemqEnforcement {
-  /** Resolves when every node's cache was cleared and the sessions found at the start were verified, once. */
+  /**
+   * Resolves when the caches have been cleared and the sessions found at the start verified, or when that was tried once;
+   * what failed is tried again. Also resolves when closed.
+   */
   ready(): Promise<void>
   freshness(): VernemqFreshness
   /** Stops; what was not carried out is left to other servers. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
-  /** For the webhook handler: whether every node's cache can be cleared, and changes are being heard. */
-  mayCache(): boolean
+  /**
+   * For the webhook handler: whether a grant may be cached for so many seconds, because every node's cache can be cleared
+   * and changes are being heard.
+   */
+  mayCache(seconds: number): boolean
   /** For the webhook handler: something was granted on the strength of this record. */
   observe(access: Access): void
   /** For the webhook handler: a client logs in; its stored subscriptions are verified if it has any. */

@@ -202,7 +202,7 @@ export class Webhooks {
   #cached(response: EndpointResponse, access: Access, mayRepeat: () => boolean = () => true): EndpointResponse {
     const { enforcement, cacheSeconds } = this.#settings
     enforcement?.observe(access)
-    if (cacheSeconds === 0 || enforcement?.mayCache() !== true || !mayRepeat()) return response
+    if (cacheSeconds === 0 || enforcement?.mayCache(cacheSeconds) !== true || !mayRepeat()) return response
     const seconds = Math.floor(Math.min(cacheSeconds, access.leftMs / 1_000))
     return seconds < 1 ? response : cachedFor(response, seconds)
   }

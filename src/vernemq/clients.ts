@@ -1,0 +1,114 @@
+import { LRUCache } from 'lru-cache'
+import type { CompiledAcl } from '../acl/compile.js'
+import type { Access, Authorizer } from '../authorizer/types.js'
+import { StoreUnavailable, VernemqAdminFailed } from '../errors.js'
+import type { EnforcementSettings } from './enforcement-options.js'
+import type { EnforcementFault, VernemqAdmin, VernemqSession } from './types.js'
+import type { Retries } from './work.js'
+
+/** A client with the user name it is known by. */
+export interface KnownClient extends VernemqSession {
+  readonly username: string
+}
+
+/** Most clients waiting to be verified at their login. */
+const MAX_LOGINS = 10_000
+
+/** Acts on clients of VerneMQ, each until it succeeds. */
+export class Clients {
+  readonly #admin: VernemqAdmin
+  readonly #authorizer: Authorizer
+  readonly #settings: EnforcementSettings
+  readonly #retries: Retries
+  /** The rules by which the stored subscriptions of a client were verified last. */
+  readonly #verified: LRUCache<string, CompiledAcl>
+
+  constructor(admin: VernemqAdmin, authorizer: Authorizer, settings: EnforcementSettings, retries: Retries) {
+    this.#admin = admin
+    this.#authorizer = authorizer
+    this.#settings = settings
+    this.#retries = retries
+    this.#verified = new LRUCache({ max: settings.maxKnown })
+  }
+
+  get pending(): number {
+    return this.#retries.pending
+  }
+
+  /** Resolves after the first try. */
+  disconnect(client: KnownClient): Promise<void> {
+    return this.#run('disconnect', client, () => this.#cut(client))
+  }
+
+  /** Resolves after the first try. */
+  reauthorize(client: KnownClient): Promise<void> {
+    return this.#run('reauthorize', client, () => this.#recheck(client))
+  }
+
+  /** Disconnects a client whose login does not hold any more; has the subscriptions of the others judged anew. */
+  verify(client: KnownClient, onAccess: (access: Access) => void): Promise<void> {
+    return this.#run('reauthorize', client, async () => {
+      const found = await this.#authorizer.access(client)
+      if (found.allow) {
+        onAccess(found.access)
+        await this.#recheck(client)
+        this.#verified.set(clientText(client), found.access.compiled)
+      } else if (isFault(found.reason)) {
+        throw new StoreUnavailable(`the record cannot be read: ${found.reason}`)
+      } else {
+        await this.#cut(client)
+      }
+    })
+  }
+
+  /** A client comes back to subscriptions that VerneMQ has kept. */
+  returned({ principal, compiled }: Access): void {
+    const text = clientText(principal)
+    if (this.#verified.get(text) === compiled) return
+    if (this.#retries.pending >= MAX_LOGINS) {
+      this.#report('overflow', principal, new Error('too many clients wait to be verified'), 1, true)
+      return
+    }
+    // Marked before it is done: what fails is tried again anyway.
+    this.#verified.set(text, compiled)
+    void this.reauthorize(principal)
+  }
+
+  async #recheck(client: KnownClient): Promise<void> {
+    try {
+      await this.#admin.reauthorize(client)
+    } catch (error) {
+      if (!(error instanceof VernemqAdminFailed && error.isPermanent)) throw error
+      // What cannot be judged anew is ended.
+      await this.#cut(client)
+    }
+  }
+
+  #cut(client: KnownClient): Promise<void> {
+    this.#verified.delete(clientText(client))
+    return this.#admin.disconnect(client, { cleanup: this.#settings.cleanup })
+  }
+
+  #run(what: 'disconnect' | 'reauthorize', client: KnownClient, job: () => Promise<void>): Promise<void> {
+    return this.#retries.run(job, (error, tries, isGivenUp) => this.#report(what, client, error, tries, isGivenUp))
+  }
+
+  #report(
+    what: EnforcementFault['what'],
+    { mountpoint, clientId }: KnownClient,
+    error: unknown,
+    tries: number,
+    isGivenUp: boolean,
+  ): void {
+    this.#settings.onFault({ what, client: { mountpoint, clientId }, error, tries, isGivenUp })
+  }
+}
+
+/** Whether a refusal says nothing about the record. */
+function isFault(reason: string): boolean {
+  return reason === 'store_unavailable' || reason === 'busy' || reason === 'closed'
+}
+
+function clientText({ mountpoint, clientId, username }: KnownClient): string {
+  return JSON.stringify([mountpoint, clientId, username])
+}

@@ -1,0 +1,292 @@
+import type { Access, Authorizer } from '../authorizer/types.js'
+import { encodeRecordKey } from '../record/key.js'
+import type { RecordKey } from '../record/types.js'
+import type { StoreEvent } from '../store/types.js'
+import { NodeCaches } from './caches.js'
+import { type Change, changeOf } from './change.js'
+import { Clients } from './clients.js'
+import { type EnforcementOptions, type EnforcementSettings, resolveEnforcementOptions } from './enforcement-options.js'
+import { createLonePeers, Shift } from './peers.js'
+import { Records } from './records.js'
+import { Task, type TaskContext, type Undertaking } from './task.js'
+import type { EnforcementFault, VernemqAdmin, VernemqEnforcement, VernemqFreshness } from './types.js'
+import { Retries } from './work.js'
+
+/** Calls to VerneMQ about clients at the same time. */
+const WIDTH = 8
+
+const SEVERITY: Readonly<Record<Change, number>> = { none: 0, widened: 1, narrowed: 2, revoked: 3 }
+
+/**
+ * Carries changes of records to the live sessions and the caches of a VerneMQ cluster that is served by
+ * `createWebhookHandler`.
+ *
+ * When a record changes, the webhook cache of every node is cleared; then its clients are disconnected if the record or
+ * its password is gone, or have their subscriptions judged anew if it allows less. Both are done once more after
+ * `responseTimeoutMs`, since until then VerneMQ may take in what was answered by the older record; a client with a new
+ * password is thus disconnected twice. What fails is tried again with growing pauses. A record that ends by its own
+ * `expires_at` counts as a change, if it was seen.
+ *
+ * VerneMQ lists the user name of connected clients only. Those of a `*` record that are not connected are verified when
+ * they come back.
+ *
+ * With several webhook servers over one VerneMQ, `peers` sees to it that each change is carried out by one of them, after
+ * all have dropped the record, and by another if that one dies.
+ *
+ * Exported from `mqtt-warden/vernemq`.
+ *
+ * @example
+ * ```ts
+ * const admin = createVernemqAdmin({ nodes: ['http://10.0.0.1:8888', 'http://10.0.0.2:8888'], apiKey })
+ * const enforcement = enforceOnVernemq(authorizer, admin, { peers: createRedisPeers(redis), onFault: console.warn })
+ * const webhooks = createWebhookHandler(authorizer, { enforcement, cacheSeconds: 60 })
+ * ```
+ *
+ * @throws TypeError for a bad option.
+ */
+export function enforceOnVernemq(
+  authorizer: Authorizer,
+  admin: VernemqAdmin,
+  options: EnforcementOptions = {},
+): VernemqEnforcement {
+  return new Enforcement(authorizer, admin, resolveEnforcementOptions(options))
+}
+
+class Enforcement implements VernemqEnforcement {
+  readonly #authorizer: Authorizer
+  readonly #admin: VernemqAdmin
+  readonly #settings: EnforcementSettings
+  readonly #abort: AbortController = new AbortController()
+  readonly #caches: NodeCaches
+  readonly #clients: Clients
+  readonly #shift: Shift
+  readonly #context: TaskContext
+  readonly #records: Records
+  /** Lists of sessions that are being asked for. */
+  readonly #lists: Retries
+  readonly #changes: Map<string, Task> = new Map()
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #unwatch: () => void
+  readonly #ready: { promise: Promise<void>; resolve: () => void }
+  #survey: Task | undefined
+  #isLive = false
+  #mustSurvey = true
+  #cacheSeconds = 0
+
+  constructor(authorizer: Authorizer, admin: VernemqAdmin, settings: EnforcementSettings) {
+    this.#authorizer = authorizer
+    this.#admin = admin
+    this.#settings = settings
+    const { signal } = this.#abort
+    const report = (fault: EnforcementFault) => settings.onFault(fault)
+    this.#caches = new NodeCaches(admin, signal, report)
+    this.#clients = new Clients(admin, authorizer, settings, new Retries(signal, WIDTH))
+    this.#shift = new Shift(settings.peers ?? createLonePeers(), settings.takeoverMs, error =>
+      report({ what: 'peers', error, tries: 1, isGivenUp: false }),
+    )
+    this.#lists = new Retries(signal, 1)
+    this.#records = new Records(authorizer.store, settings.maxKnown, key => void this.#changed(key))
+    const { responseTimeoutMs, confirmTimeoutMs, takeoverMs, peers, probeMs } = settings
+    this.#context = {
+      caches: this.#caches,
+      shift: this.#shift,
+      hasPeers: peers !== undefined,
+      signal,
+      responseTimeoutMs,
+      confirmTimeoutMs,
+      takeoverMs,
+      hearMs: () => this.#hearMs(),
+      reportSilent: ids => {
+        for (const id of ids) {
+          const error = new Error(`webhook server ${id} did not confirm`)
+          report({ what: 'peer', error, tries: 1, isGivenUp: true })
+        }
+      },
+    }
+    let resolve: () => void = () => {}
+    const promise = new Promise<void>(settle => {
+      resolve = settle
+    })
+    this.#ready = { promise, resolve }
+    this.#unwatch = authorizer.store.watch(event => this.#hear(event))
+    this.#every(probeMs, () => this.#caches.probe())
+    if (peers !== undefined) {
+      void this.#shift.join()
+      this.#every(takeoverMs / 3, () => this.#shift.join())
+    }
+  }
+
+  ready(): Promise<void> {
+    return this.#ready.promise
+  }
+
+  freshness(): VernemqFreshness {
+    const { peers, confirmTimeoutMs, takeoverMs, responseTimeoutMs } = this.#settings
+    const { areClear, isReachable } = this.#caches
+    const terms = {
+      hearMs: this.#hearMs(),
+      confirmMs: peers === undefined ? 0 : confirmTimeoutMs,
+      takeoverMs: peers === undefined ? 0 : takeoverMs,
+      responseTimeoutMs,
+      // Caches are cleared side by side; a client is looked for on one node after the other.
+      adminMs: this.#admin.timeoutMs * (1 + this.#admin.nodes.length),
+      cacheMs: areClear ? 0 : this.#cacheSeconds * 1_000,
+    }
+    const boundMs = Object.values(terms).reduce((sum, ms) => sum + ms, 0)
+    return {
+      boundMs: isReachable ? boundMs : Number.POSITIVE_INFINITY,
+      terms,
+      nodes: this.#caches.states(),
+      pending: this.#clients.pending + this.#lists.pending,
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#abort.signal.aborted) return
+    this.#abort.abort()
+    this.#unwatch()
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#records.close()
+    this.#ready.resolve()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  mayCache(seconds: number): boolean {
+    this.#cacheSeconds = Math.max(this.#cacheSeconds, seconds)
+    return this.#isLive && this.#caches.areClear && !this.#abort.signal.aborted
+  }
+
+  observe(access: Access): void {
+    this.#records.observe(access)
+  }
+
+  loggedIn(access: Access, isPersistent: boolean): void {
+    if (isPersistent && this.#settings.verifyOnLogin && access.recordKey !== undefined) this.#clients.returned(access)
+  }
+
+  /** Writers in this process wait for what is returned: a change of theirs is then on VerneMQ, if VerneMQ answers. */
+  #hear(event: StoreEvent): Promise<void> | undefined {
+    switch (event.type) {
+      case 'changed':
+        return this.#changed(event.key)
+      case 'unknown':
+        this.#mustSurvey = true
+        if (this.#isLive) this.#surveyAll()
+        return undefined
+      case 'link': {
+        const wasLive = this.#isLive
+        this.#isLive = event.state === 'live'
+        if (wasLive && !this.#isLive) void this.#caches.clear()
+        if (this.#isLive && this.#mustSurvey) this.#surveyAll()
+        return undefined
+      }
+      case 'error':
+        return undefined
+    }
+  }
+
+  #hearMs(): number {
+    const { boundMs, terms } = this.#authorizer.freshness()
+    return boundMs === 0 ? 0 : terms.staleWindowMs + terms.readTimeoutMs
+  }
+
+  #changed(key: RecordKey): Promise<void> {
+    const text = encodeRecordKey(key)
+    const running = this.#changes.get(text)
+    if (running !== undefined) return running.touch()
+    if (this.#changes.size >= this.#settings.maxChanges) {
+      const error = new Error('too many records change at once; all sessions are verified instead')
+      this.#settings.onFault({ what: 'overflow', error, tries: 1, isGivenUp: true })
+      this.#records.forget(text)
+      return this.#surveyAll()
+    }
+    const task = new Task(this.#recordChange(key, text), this.#context)
+    this.#changes.set(text, task)
+    return task.touch()
+  }
+
+  #recordChange(key: RecordKey, text: string): Undertaking {
+    // What was known before this moment: the handler may learn of the new record before it is read here.
+    let before = this.#records.known(text)
+    let change: Change = 'none'
+    const onFailure = (error: unknown, tries: number) =>
+      this.#settings.onFault({ what: 'record', error, tries, isGivenUp: false })
+    return {
+      plan: async () => {
+        const found = await this.#records.read(key, this.#abort.signal, onFailure)
+        if (found === undefined) return undefined
+        const { record, digest } = found
+        const latest = changeOf(before, record)
+        if (SEVERITY[latest] > SEVERITY[change]) change = latest
+        const isInformed = before !== undefined
+        before = this.#records.remember(key, text, record)
+        return { work: `${digest} ${text}`, seen: { record: text, digest }, isInformed, isNothing: change === 'none' }
+      },
+      act: pass => this.#enforce(key, change, pass),
+      end: () => {
+        change = 'none'
+      },
+      idle: () => this.#changes.delete(text),
+    }
+  }
+
+  async #enforce(key: RecordKey, change: Change, pass: number): Promise<void> {
+    if (change === 'none' || change === 'widened') return
+    // A client that was let back in on the first pass keeps its connection on the later ones.
+    const mustCut = change === 'revoked' || (this.#settings.onNarrowed === 'disconnect' && pass === 1)
+    const act = (client: RecordKey) => (mustCut ? this.#clients.disconnect(client) : this.#clients.reauthorize(client))
+    if (key.clientId !== '*') await act(key)
+    else await this.#forEachUnder(key, act)
+  }
+
+  /** Finds the clients that a `*` record decides for; those with a record of their own are none of its. */
+  #forEachUnder(key: RecordKey, act: (client: RecordKey) => Promise<void>): Promise<void> {
+    return this.#sessions(key, async ({ clientId }) => {
+      const client = { ...key, clientId }
+      const found = await this.#authorizer.access(client)
+      if (!found.allow || found.access.recordKey?.clientId === '*') await act(client)
+    })
+  }
+
+  /** Lists sessions, again until that succeeds, and hands on those with a user name. Resolves after the first try. */
+  #sessions(of: RecordKey | undefined, act: (client: RecordKey) => Promise<void>): Promise<void> {
+    const job = async () => {
+      const listed = await this.#admin.sessions(of)
+      const clients = listed.filter((session): session is RecordKey => session.username !== undefined)
+      await Promise.all(clients.map(act))
+    }
+    return this.#lists.run(job, (error, tries, isGivenUp) =>
+      this.#settings.onFault({ what: 'sessions', error, tries, isGivenUp }),
+    )
+  }
+
+  /** Anything may have changed, or nothing is known yet: all caches, and every session there is. */
+  #surveyAll(): Promise<void> {
+    this.#mustSurvey = false
+    if (this.#survey !== undefined) return this.#survey.touch()
+    const verify = (client: RecordKey) => this.#clients.verify(client, access => this.observe(access))
+    this.#survey = new Task(
+      {
+        plan: async () => ({ work: 'all sessions', isInformed: true, isNothing: false }),
+        act: async pass => {
+          if (pass === 1 && this.#settings.verifyAtStart) await this.#sessions(undefined, verify)
+        },
+        end: () => {},
+        idle: () => {
+          this.#survey = undefined
+        },
+      },
+      this.#context,
+    )
+    const settled = this.#survey.touch()
+    void settled.then(() => this.#ready.resolve())
+    return settled
+  }
+
+  #every(ms: number, act: () => Promise<void>): void {
+    this.#timers.push(setInterval(() => void act(), ms).unref())
+  }
+}
