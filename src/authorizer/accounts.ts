@@ -2,12 +2,15 @@ import { createHash } from 'node:crypto'
 import { type CompiledAcl, compileAcl } from '../acl/compile.js'
 import type { Acl } from '../acl/types.js'
 import { RecordInvalid, TopicInvalid } from '../errors.js'
+import { encodeRecordKey } from '../record/key.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import type { Settings } from './options.js'
 
 /** One record made ready for deciding. */
 export interface Account {
   readonly key: RecordKey
+  /** The key as it is written. */
+  readonly text: string
   readonly passhash: string
   readonly compiled: CompiledAcl
   /** Moment of the monotonic clock at which the record ends; `Infinity` for never. */
@@ -40,7 +43,13 @@ export class AccountMaker {
     if (!isNumber(expiresAt)) throw new RecordInvalid('expiresAt', 'must be an integer of Unix seconds')
     if (!isNumber(expiresAtMs)) throw new RecordInvalid('', 'expiry in the store must be a number')
     const leftMs = Math.min(expiresAt * 1_000, expiresAtMs) - Date.now()
-    return { key, passhash: record.passhash, compiled: this.#compile(record), endsAt: this.#settings.now() + leftMs }
+    return {
+      key: Object.freeze({ mountpoint: key.mountpoint, clientId: key.clientId, username: key.username }),
+      text: encodeRecordKey(key),
+      passhash: record.passhash,
+      compiled: this.#compile(record),
+      endsAt: this.#settings.now() + leftMs,
+    }
   }
 
   #compile({ publishAcl, subscribeAcl }: AclRecord): CompiledAcl {

@@ -127,15 +127,15 @@ class StoreAuthorizer implements Authorizer {
   }
 
   authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Promise<Decision> {
-    return this.#decide(principal, 'publish', topic, acl => acl.authorizePublish(principal, topic, facts))
+    return this.#decide(principal, 'publish', topic, (acl, who) => acl.authorizePublish(who, topic, facts))
   }
 
   authorizeSubscribe(principal: Principal, filter: string, facts?: SubscribeFacts): Promise<Decision> {
-    return this.#decide(principal, 'subscribe', filter, acl => acl.authorizeSubscribe(principal, filter, facts))
+    return this.#decide(principal, 'subscribe', filter, (acl, who) => acl.authorizeSubscribe(who, filter, facts))
   }
 
   authorizeReceive(principal: Principal, topic: string): Promise<Decision> {
-    return this.#decide(principal, 'receive', topic, acl => acl.authorizeReceive(principal, topic))
+    return this.#decide(principal, 'receive', topic, (acl, who) => acl.authorizeReceive(who, topic))
   }
 
   freshness(): Freshness {
@@ -251,13 +251,15 @@ class StoreAuthorizer implements Authorizer {
   }
 
   async #decide(
-    principal: Principal,
+    { mountpoint, clientId, username }: Principal,
     action: Action,
     subject: string,
-    ask: (acl: CompiledAcl) => Decision,
+    ask: (acl: CompiledAcl, principal: Principal) => Decision,
   ): Promise<Decision> {
+    // A copy: the caller's may change while the store is asked.
+    const principal = { mountpoint, clientId, username }
     const [found, detail] = await this.#account(principal)
-    const decision = 'compiled' in found ? ask(found.compiled) : found
+    const decision = 'compiled' in found ? ask(found.compiled, principal) : found
     if (!decision.allow) this.#sessions.denials.loose({ principal, action, subject, decision, detail })
     return decision
   }

@@ -1,48 +1,23 @@
-import { denied } from '../acl/rule.js'
-import type { Denied, DenyReason, Principal } from '../acl/types.js'
+import type { Denied, Principal } from '../acl/types.js'
 import { HashBusy, HashTimeout, RecordInvalid } from '../errors.js'
 import { createBcryptHasher } from '../password/hasher.js'
 import { createRefusalClock, type RefusalClock } from '../password/refusal.js'
 import type { PasswordHasher } from '../password/types.js'
 import { createVerifiedPasswords, type VerifiedPasswords } from '../password/verified.js'
-import { encodeRecordKey } from '../record/key.js'
 import { anonymousAccess, joinDetail, recordAccess } from './access.js'
 import type { Account } from './accounts.js'
+import { Attempt, Refused } from './attempt.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
 import type { Settings } from './options.js'
 import { type Known, TooManyChanges } from './record-cache.js'
-import { type CheckedRequest, checkRequest } from './request.js'
 import type { Resolver } from './resolver.js'
 import type { Snapshot } from './session.js'
 import type { Sessions } from './sessions.js'
 import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
 
-/** A refusal with what only the event tells. */
-class Refused {
-  readonly decision: Denied
-  readonly detail: string | undefined
-  /** Topic of a refused will. */
-  readonly subject: string | undefined
-
-  constructor(reason: DenyReason | Denied, detail?: string, subject?: string) {
-    this.decision = typeof reason === 'string' ? denied(reason) : reason
-    this.detail = detail
-    this.subject = subject
-  }
-}
-
 /** What a granted CONNECT becomes: an open session, or only the knowledge of what it may do. */
 type Admission<T> = (snapshot: Snapshot, attempt: Attempt) => T | Refused
-
-/** One CONNECT being judged. */
-interface Attempt {
-  readonly request: ConnectRequest
-  readonly checked: CheckedRequest
-  readonly startedAt: number
-  /** Aborted with a {@link Refused} when nothing may come of the attempt any more. */
-  readonly signal: AbortSignal
-}
 
 /** Judges CONNECTs. */
 export class Login {
@@ -53,7 +28,7 @@ export class Login {
   readonly hasher: PasswordHasher
   readonly verified: VerifiedPasswords
   readonly #refusals: RefusalClock
-  readonly #underWay: Set<AbortController> = new Set()
+  readonly #underWay: Set<Attempt> = new Set()
 
   constructor(settings: Settings, resolver: Resolver, sessions: Sessions, emitter: Emitter) {
     const { semantics, hashQueue, maxCost, maxVerified, verifiedTtlMs, refusalCapMs, now } = settings
@@ -89,51 +64,40 @@ export class Login {
 
   /** Refuses all that is under way, and ends the threads. */
   async close(): Promise<void> {
-    for (const controller of this.#underWay) controller.abort(new Refused('closed'))
+    for (const attempt of this.#underWay) attempt.stop(new Refused('closed'))
     this.verified.clear()
     await this.hasher.close()
   }
 
   async #answer<T>(request: ConnectRequest, admit: Admission<T>): Promise<T | Denied> {
-    const startedAt = this.#settings.now()
-    const checked = checkRequest(request, this.#settings.semantics === 'vernemq')
-    const controller = new AbortController()
-    const { signal } = controller
-    const { connectTimeoutMs } = this.#settings
-    const late = () => controller.abort(new Refused('deadline', `after ${connectTimeoutMs} ms`))
-    const hangUp = () => controller.abort(new Refused('deadline', 'the client is gone'))
-    const timer = setTimeout(late, connectTimeoutMs)
-    this.#underWay.add(controller)
+    const attempt = new Attempt(request, this.#settings)
+    this.#underWay.add(attempt)
     try {
-      if (request.signal?.aborted) hangUp()
-      request.signal?.addEventListener('abort', hangUp, { once: true })
-      const outcome = checked.ok
-        ? await untilAborted(this.#judge({ request, checked, startedAt, signal }, admit), signal)
-        : new Refused(checked.reason, checked.detail)
+      const outcome = await Promise.race([attempt.stopped, this.#judge(attempt, admit)])
       if (!(outcome instanceof Refused)) return outcome
-      if (outcome.decision.reason === 'bad_credentials') await this.#holdBack(startedAt, signal)
-      this.#report(checked.principal, request, outcome)
+      if (outcome.decision.reason === 'bad_credentials') await this.#holdBack(attempt)
+      this.#report(attempt, outcome)
       return outcome.decision
     } finally {
-      clearTimeout(timer)
-      request.signal?.removeEventListener('abort', hangUp)
-      this.#underWay.delete(controller)
+      attempt.end()
+      this.#underWay.delete(attempt)
     }
   }
 
-  #report(principal: Principal, { address, via }: ConnectRequest, refused: Refused): void {
+  #report({ request: { address, via }, checked: { principal } }: Attempt, refused: Refused): void {
     const { decision, subject } = refused
     const detail = joinDetail(via, refused.detail)
     this.#sessions.denials.loose({ principal, action: 'connect', subject, decision, address, detail })
   }
 
   async #judge<T>(attempt: Attempt, admit: Admission<T>): Promise<T | Refused> {
-    const { checked, signal } = attempt
+    const { checked } = attempt
+    if (!checked.ok) return new Refused(checked.reason, checked.detail)
     const { principal, password } = checked
     try {
       if (password === undefined) return this.#admitAnonymous(attempt, admit)
       return await this.#resolver.settle(principal, async isCurrent => {
-        if (signal.aborted) return signal.reason as Refused
+        if (attempt.refused !== undefined) return attempt.refused
         const known = await this.#resolve(principal, password)
         const account = await this.#prove(known, password, attempt)
         if (!isCurrent()) return undefined
@@ -142,7 +106,7 @@ export class Login {
         return this.#admit({ ...known, account, compiled: account.compiled }, attempt, admit)
       })
     } catch (error) {
-      if (signal.aborted) return signal.reason as Refused
+      if (attempt.refused !== undefined) return attempt.refused
       if (error instanceof TooManyChanges) return new Refused('busy', error.message)
       this.#emitter.error(error, `login of ${describeKey(principal)}`)
       return new Refused('store_unavailable', error instanceof Error ? error.message : undefined)
@@ -157,7 +121,7 @@ export class Login {
       const held = error instanceof TooManyChanges ? undefined : this.#resolver.inGrace(principal)
       const account = held?.account
       if (held === undefined || account === undefined || account instanceof RecordInvalid) throw error
-      if (!this.verified.has(encodeRecordKey(account.key), account.passhash, password)) throw error
+      if (!this.verified.has(account.text, account.passhash, password)) throw error
       return held
     }
   }
@@ -171,23 +135,23 @@ export class Login {
     return this.#settings.now() >= account.endsAt ? new Refused('expired') : account
   }
 
-  async #verify({ key, passhash }: Account, password: string, attempt: Attempt): Promise<Refused | undefined> {
-    const { signal, startedAt } = attempt
-    const text = encodeRecordKey(key)
+  async #verify({ text, passhash }: Account, password: string, attempt: Attempt): Promise<Refused | undefined> {
     try {
       const problem = this.hasher.passhashProblem(passhash)
       if (problem !== undefined) return new Refused('record_invalid', `passhash: ${problem}`)
       if (this.verified.has(text, passhash, password)) return undefined
-      const timeoutMs = Math.max(1, Math.ceil(startedAt + this.#settings.connectTimeoutMs - this.#settings.now()))
-      const verdict = Promise.resolve(this.hasher.verify(password, passhash, { timeoutMs, signal }))
-      const proven = await untilAborted(verdict, signal)
-      if (signal.aborted) return signal.reason as Refused
-      this.#refusals.observe(this.#settings.now() - startedAt)
+      const { signal, timeoutMs } = attempt
+      const proven = await Promise.race([
+        attempt.stopped,
+        this.hasher.verify(password, passhash, { timeoutMs, signal }),
+      ])
+      if (attempt.refused !== undefined) return attempt.refused
+      this.#refusals.observe(this.#settings.now() - attempt.startedAt)
       if (proven !== true) return new Refused('bad_credentials', 'wrong password')
       this.verified.add(text, passhash, password)
       return undefined
     } catch (error) {
-      if (signal.aborted) return signal.reason as Refused
+      if (attempt.refused !== undefined) return attempt.refused
       if (error instanceof HashBusy) return new Refused('busy', error.message)
       if (error instanceof HashTimeout) return new Refused('deadline', error.message)
       this.#emitter.error(error, 'password hasher')
@@ -203,45 +167,33 @@ export class Login {
   }
 
   #admit<T>(snapshot: Snapshot, attempt: Attempt, admit: Admission<T>): T | Refused {
-    const { request, checked, signal } = attempt
-    if (signal.aborted) return signal.reason as Refused
-    const { will } = request
+    if (attempt.refused !== undefined) return attempt.refused
+    const { will } = attempt.request
     if (will !== undefined && will !== null) {
       const { topic, ...facts } = will
-      const decision = snapshot.compiled.authorizePublish(checked.principal, topic, facts)
+      const decision = snapshot.compiled.authorizePublish(attempt.checked.principal, topic, facts)
       if (!decision.allow) return new Refused(decision, 'will', topic)
     }
     return admit(snapshot, attempt)
   }
 
-  #open(snapshot: Snapshot, { request, checked: { principal }, signal }: Attempt): Authenticated | Refused {
+  #open(snapshot: Snapshot, { request, checked: { principal }, stopped }: Attempt): Authenticated | Refused {
     if (!this.#sessions.maySucceed(principal, snapshot.account?.key)) return new Refused('client_id_taken')
     const session = this.#sessions.open(principal, request.address, snapshot)
     // An attempt that is given up before its answer is out leaves no session behind.
-    if (signal.aborted) session.close()
-    else signal.addEventListener('abort', () => session.close(), { once: true })
+    void stopped.then(() => session.close())
     return { allow: true, session }
   }
 
   /** Waits for the moment at which every refused login is told, so that its time does not tell why. */
-  async #holdBack(startedAt: number, signal: AbortSignal): Promise<void> {
+  async #holdBack({ startedAt, stopped }: Attempt): Promise<void> {
     const delayMs = this.#refusals.delayFor(startedAt)
     if (delayMs <= 0) return
     let timer: NodeJS.Timeout | undefined
     const moment = new Promise<void>(resolve => {
       timer = setTimeout(resolve, delayMs)
     })
-    await untilAborted(moment, signal)
+    await Promise.race([stopped, moment])
     clearTimeout(timer)
   }
-}
-
-/** Settles as the promise does, or resolves with the signal's reason as soon as that is aborted. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | Refused> {
-  return new Promise((resolve, reject) => {
-    const stop = () => resolve(signal.reason as Refused)
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }

@@ -26,14 +26,16 @@ export function identityProblem({ mountpoint, clientId, username }: Principal): 
   if (clientId === '') return 'client id is empty'
   // The name of the record for every client id: who bore it would be judged by a record that is nobody's own.
   if (clientId === '*') return 'client id is *'
-  const parts = { mountpoint, 'client id': clientId, username }
-  for (const [name, value] of Object.entries(parts)) {
-    if (typeof value !== 'string') return `${name} is no text`
-    if (value.length > MAX_TEXT_BYTES || Buffer.byteLength(value) > MAX_TEXT_BYTES) return `${name} is too long`
-    if (value.includes('\0')) return `${name} holds U+0000`
-    if (!value.isWellFormed()) return `${name} holds an unpaired surrogate`
-  }
-  return undefined
+  return (
+    textProblem('mountpoint', mountpoint) ?? textProblem('client id', clientId) ?? textProblem('username', username)
+  )
+}
+
+function textProblem(name: string, value: unknown): string | undefined {
+  if (typeof value !== 'string') return `${name} is no text`
+  if (value.length > MAX_TEXT_BYTES || Buffer.byteLength(value) > MAX_TEXT_BYTES) return `${name} is too long`
+  if (value.includes('\0')) return `${name} holds U+0000`
+  return value.isWellFormed() ? undefined : `${name} holds an unpaired surrogate`
 }
 
 /**
@@ -43,7 +45,7 @@ export function identityProblem({ mountpoint, clientId, username }: Principal): 
  */
 export function checkRequest(request: ConnectRequest, isVernemq: boolean): CheckedRequest | RefusedRequest {
   const { mountpoint = '', clientId, username = '', password } = request
-  const principal: Principal = { mountpoint, clientId, username }
+  const principal: Principal = Object.freeze({ mountpoint, clientId, username })
   const refuse = (reason: DenyReason, detail: string): RefusedRequest => ({ ok: false, principal, reason, detail })
   const problem = identityProblem(principal)
   if (problem !== undefined) return refuse('client_id_refused', problem)

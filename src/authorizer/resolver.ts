@@ -1,13 +1,13 @@
 import type { Principal } from '../acl/types.js'
 import type { RecordKey } from '../record/types.js'
-import { type Dependent, Dependents, exactKey, wildcardKey } from './dependents.js'
 import { type Known, type RecordCache, TooManyChanges } from './record-cache.js'
 import type { Trust } from './trust.js'
 
 const MAX_TRIES = 3
 
 /** Somebody who is about to decide: notes whether what was read has changed meanwhile. */
-interface Bystander extends Dependent {
+interface Bystander {
+  readonly principal: Principal
   isDisturbed: boolean
 }
 
@@ -29,18 +29,18 @@ export class Resolver {
   readonly #cache: RecordCache
   readonly #trust: Trust
   readonly #wildcard: boolean
-  readonly #bystanders: Dependents<Bystander>
+  /** As many as there are requests under way. */
+  readonly #bystanders: Set<Bystander> = new Set()
 
   constructor(cache: RecordCache, trust: Trust, wildcard: boolean) {
     this.#cache = cache
     this.#trust = trust
     this.#wildcard = wildcard
-    this.#bystanders = new Dependents(wildcard)
   }
 
   /** Reads what is not fresh. Does not notice changes between its two reads: see {@link settle}. */
   async resolve(principal: Principal, { share, exact }: ResolveOptions = {}): Promise<Known> {
-    const own = exact ?? (await this.#cache.get(exactKey(principal), share))
+    const own = exact ?? (await this.#cache.get(principal, share))
     if (this.#isDeciding(own)) return own
     return combine(own, await this.#cache.get(wildcardKey(principal), share))
   }
@@ -79,14 +79,14 @@ export class Resolver {
       }
       throw new TooManyChanges('the record changed while the request was decided')
     } finally {
-      this.#bystanders.remove(bystander)
+      this.#bystanders.delete(bystander)
     }
   }
 
   /** A record was named by a change. */
   named(key: RecordKey): void {
     this.#cache.forget(key)
-    for (const bystander of this.#bystanders.of(key)) bystander.isDisturbed = true
+    for (const bystander of this.#bystanders) bystander.isDisturbed ||= concerns(key, bystander.principal)
   }
 
   #lookUp(
@@ -94,7 +94,7 @@ export class Resolver {
     exact: Known | undefined,
     find: (key: RecordKey) => Known | undefined,
   ): Known | undefined {
-    const own = exact ?? find(exactKey(principal))
+    const own = exact ?? find(principal)
     if (own === undefined || this.#isDeciding(own)) return own
     const shared = find(wildcardKey(principal))
     return shared && combine(own, shared)
@@ -103,6 +103,17 @@ export class Resolver {
   #isDeciding(own: Known): boolean {
     return own.account !== undefined || !this.#wildcard
   }
+}
+
+/** The key of the record for every client id of a username. */
+function wildcardKey({ mountpoint, username }: Principal): RecordKey {
+  return { mountpoint, clientId: '*', username }
+}
+
+/** Whether a record may decide for a principal: its own also while that is absent. */
+function concerns({ mountpoint, clientId, username }: RecordKey, principal: Principal): boolean {
+  const isItsOwn = clientId === principal.clientId || clientId === '*'
+  return isItsOwn && username === principal.username && mountpoint === principal.mountpoint
 }
 
 function combine(own: Known, shared: Known): Known {

@@ -16,7 +16,6 @@ import type { RecordKey } from '../record/types.js'
 import type { Account } from './accounts.js'
 import type { Allowance } from './allowance.js'
 import type { DenialReporter } from './denials.js'
-import type { Dependent } from './dependents.js'
 import type { Known } from './record-cache.js'
 import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, Session, SessionChange } from './types.js'
@@ -39,7 +38,7 @@ export interface Snapshot {
 
 const NEVER = Number.POSITIVE_INFINITY
 
-export class LiveSession implements Session, Dependent {
+export class LiveSession implements Session {
   readonly principal: Principal
   readonly address: string | undefined
   readonly #context: SessionContext
@@ -57,6 +56,8 @@ export class LiveSession implements Session, Dependent {
   #rewriters: Set<SubscribeRule> | undefined
   /** Whether its exact record was named and not read since. */
   #isExactNamed = false
+  /** Kept for the index: an older session of the same client id that is still open. */
+  older: LiveSession | undefined
   /** Kept for the reporter of denials, which limits their number. */
   denials: Allowance | undefined
   /** Counts how often a record of the session was named, so that a reading can tell whether it is the latest. */

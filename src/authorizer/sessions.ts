@@ -3,12 +3,12 @@ import { RecordInvalid } from '../errors.js'
 import type { RecordKey } from '../record/types.js'
 import type { Account } from './accounts.js'
 import { DenialReporter } from './denials.js'
-import { Dependents } from './dependents.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
 import type { Known } from './record-cache.js'
 import type { Resolver } from './resolver.js'
 import { LiveSession, type SessionContext, type Snapshot } from './session.js'
+import { SessionIndex } from './session-index.js'
 import type { Trust } from './trust.js'
 import type { RevokeCause, SessionChange } from './types.js'
 
@@ -27,10 +27,7 @@ export class Sessions implements SessionContext {
   readonly denials: DenialReporter
   readonly #resolver: Resolver
   readonly #emitter: Emitter
-  readonly #all: Set<LiveSession> = new Set()
-  readonly #dependents: Dependents<LiveSession>
-  /** The session that holds a client id, by mountpoint and client id. */
-  readonly #holders: Map<string, Map<string, LiveSession>> = new Map()
+  readonly #index: SessionIndex
   readonly #refreshing: Map<LiveSession, Promise<void>> = new Map()
   /** Listeners at work, so that who reported the change can wait for them. */
   readonly #telling: Map<LiveSession, Promise<unknown>> = new Map()
@@ -42,33 +39,31 @@ export class Sessions implements SessionContext {
     this.trust = trust
     this.#emitter = emitter
     this.denials = new DenialReporter(emitter, trust.now)
-    this.#dependents = new Dependents(wildcard)
+    this.#index = new SessionIndex(wildcard)
   }
 
   get size(): number {
-    return this.#all.size
+    return this.#index.size
   }
 
   values(): IterableIterator<LiveSession> {
-    return this.#all.values()
+    return this.#index.values()
   }
 
   /**
    * Decides whether a newcomer may hold a client id: the same record takes it over; an exact record displaces a `*` one,
    * and either an anonymous client, never the reverse; any other newcomer is refused.
    */
-  maySucceed({ mountpoint, clientId }: Principal, key: RecordKey | undefined): boolean {
-    const holder = this.#holders.get(mountpoint)?.get(clientId)
+  maySucceed(principal: Principal, key: RecordKey | undefined): boolean {
+    const holder = this.#index.holder(principal)
     return holder === undefined || rank(key) > rank(holder.recordKey) || isSameKey(key, holder.recordKey)
   }
 
   /** Opens a session, and settles what becomes of the one it takes the client id from. */
   open(principal: Principal, address: string | undefined, snapshot: Snapshot): LiveSession {
     const session = new LiveSession(principal, address, snapshot, this)
-    const holder = this.#hold(session)
-    this.#all.add(session)
-    // An anonymous client has no record, not even that of the empty user name.
-    if (snapshot.account !== undefined) this.#dependents.add(session)
+    const holder = this.#index.holder(principal)
+    this.#index.add(session)
     if (holder !== undefined) {
       const addresses = [holder.address, address] as const
       this.#emitter.emit('takeover', { at: Date.now(), principal, session, from: holder, to: session, addresses })
@@ -78,14 +73,8 @@ export class Sessions implements SessionContext {
   }
 
   closed(session: LiveSession): void {
-    const { mountpoint, clientId } = session.principal
-    this.#all.delete(session)
+    this.#index.remove(session)
     this.#due.delete(session)
-    if (session.recordKey !== undefined) this.#dependents.remove(session)
-    const holders = this.#holders.get(mountpoint)
-    if (holders?.get(clientId) !== session) return
-    holders.delete(clientId)
-    if (holders.size === 0) this.#holders.delete(mountpoint)
   }
 
   revoke(session: LiveSession, cause: RevokeCause): void {
@@ -95,7 +84,7 @@ export class Sessions implements SessionContext {
 
   /** A record may have changed. Resolves when the sessions that depend on it decide by what it is now, and have said so. */
   async changed(key: RecordKey): Promise<void> {
-    const sessions = this.#dependents.of(key).filter(session => session.named(key))
+    const sessions = this.#index.of(key).filter(session => session.named(key))
     if (sessions.length === 0) return
     try {
       // One read for all of them. Where it fails, they go on for as long as the bound allows, and the sweep tries again.
@@ -114,7 +103,7 @@ export class Sessions implements SessionContext {
   /** Ends the sessions whose records have ended, and has those read again that are due, a few at a time. */
   sweep(): void {
     const now = this.trust.now()
-    for (const session of this.#all) {
+    for (const session of this.#index.values()) {
       if (now >= session.endsAt) this.revoke(session, 'expired')
       else if (session.isDue(now, REFRESH_SHARE)) this.#due.add(session)
     }
@@ -123,19 +112,7 @@ export class Sessions implements SessionContext {
 
   /** Ends all sessions without cutting their clients. */
   closeAll(): void {
-    for (const session of this.#all) session.close()
-  }
-
-  #hold(session: LiveSession): LiveSession | undefined {
-    const { mountpoint, clientId } = session.principal
-    let holders = this.#holders.get(mountpoint)
-    if (holders === undefined) {
-      holders = new Map()
-      this.#holders.set(mountpoint, holders)
-    }
-    const before = holders.get(clientId)
-    holders.set(clientId, session)
-    return before
+    for (const session of this.#index.values()) session.close()
   }
 
   /** Takes due sessions until there are none. */
