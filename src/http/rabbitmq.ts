@@ -1,12 +1,8 @@
-import { denied } from '../acl/rule.js'
-import type { Action, Decision, Denied } from '../acl/types.js'
 import type { Authorizer } from '../authorizer/types.js'
-import { quote } from '../errors.js'
-import type { Fields } from './fields.js'
 import { createHttpHandler, reply } from './handler.js'
-import { type Caller, Judge } from './judge.js'
+import { Judge } from './judge.js'
 import { resolveHttpOptions } from './options.js'
-import { filterOf, queuesOf, topicOf } from './rabbitmq-names.js'
+import { RabbitmqCalls } from './rabbitmq-calls.js'
 import type { HttpHandler, HttpHandlerOptions } from './types.js'
 
 /** Options of {@link createRabbitmqHandler}. */
@@ -34,16 +30,9 @@ export interface RabbitmqOptions extends Omit<HttpHandlerOptions, 'mountpoint'> 
 
 const ALLOW = reply(200, 'allow')
 const DENY = reply(200, 'deny')
+
 /** RabbitMQ takes QoS 2 for QoS 1. */
 const LIMITS = { maxQos: 1 } as const
-const PERMISSIONS = { configure: 'configure', write: 'write', read: 'read' } as const
-
-/** Asks of one connection: whom about, and whether the virtual host is one of ours. */
-interface Connection {
-  readonly caller: Caller
-  /** Why nothing on this connection is allowed. */
-  readonly problem: string | undefined
-}
 
 /**
  * Makes an endpoint for `rabbitmq_auth_backend_http` of a RabbitMQ with the MQTT plugin: `…/user`, `…/vhost`,
@@ -73,88 +62,23 @@ interface Connection {
  * @throws TypeError for a bad option.
  */
 export function createRabbitmqHandler(authorizer: Authorizer, options: RabbitmqOptions = {}): HttpHandler {
-  if ('mountpoint' in options) throw new TypeError('"mountpoint" option: name it in "vhosts"')
   const settings = resolveHttpOptions(options, ['vhosts', 'exchange', 'tags'], 'createRabbitmqHandler')
-  const vhosts = vhostsOption(options.vhosts)
+  if ('mountpoint' in options)
+    throw new TypeError('"mountpoint" is not an option of createRabbitmqHandler, see "vhosts"')
   const { exchange = 'amq.topic' } = options
   if (typeof exchange !== 'string' || exchange === '') throw new TypeError('"exchange" option must be a name')
+  const vhosts = vhostsOption(options.vhosts)
   const allowUser = reply(200, ['allow', ...tagsOption(options.tags)].join(' '))
-  const judge = new Judge(authorizer, settings, LIMITS)
-
-  const connectionOf = (fields: Fields): Connection => {
-    const vhost = fields.text('vhost')
-    const mountpoint = vhosts.get(vhost)
-    const username = fields.text('username')
-    const given = fields.optionalText('client_id')
-    const variable = fields.optionalText('variable_map.client_id')
-    const caller = {
-      mountpoint: mountpoint ?? '',
-      clientId: given ?? variable ?? '',
-      username,
-      address: fields.optionalText('ip'),
-    }
-    if (mountpoint === undefined) return { caller, problem: `virtual host ${quote(vhost)} is not served` }
-    const isTorn =
-      (variable ?? caller.clientId) !== caller.clientId ||
-      (fields.optionalText('variable_map.username') ?? username) !== username ||
-      (fields.optionalText('variable_map.vhost') ?? vhost) !== vhost
-    return { caller, problem: isTorn ? 'the variables name somebody else' : undefined }
-  }
-
-  const forbid = (via: string, caller: Caller, action: Action, detail: string, subject?: string): Denied =>
-    judge.refuse(via, caller, action, subject, { ...denied('no_matching_rule'), detail })
-
-  const decideTopic = async (fields: Fields, via: string): Promise<Decision> => {
-    const { caller, problem } = connectionOf(fields)
-    const permission = fields.choice('permission', { write: 'write', read: 'read' } as const)
-    const name = fields.text('name')
-    const key = fields.text('routing_key')
-    const action = permission === 'write' ? 'publish' : 'subscribe'
-    if (problem !== undefined) return forbid(via, caller, action, problem, key)
-    if (name !== exchange) return forbid(via, caller, action, `exchange ${quote(name)} is not the one of MQTT`, key)
-    const topic = action === 'publish' ? topicOf(key) : filterOf(key)
-    if (topic === undefined) {
-      const refused = denied(action === 'publish' ? 'topic_invalid' : 'filter_invalid')
-      return judge.refuse(via, caller, action, key, { ...refused, detail: 'the routing key stands for no topic' })
-    }
-    return judge.decide(via, caller, action === 'publish' ? { action, topic } : { action, filter: topic })
-  }
-
+  const ask = new RabbitmqCalls(new Judge(authorizer, settings, LIMITS), vhosts, exchange)
   return createHttpHandler(
     {
       broker: 'rabbitmq',
       fail: status => reply(status, 'deny'),
       calls: {
-        async user(fields, via, signal) {
-          const { caller, problem } = connectionOf(fields)
-          const password = fields.text('password')
-          if (problem !== undefined) forbid(via, caller, 'connect', problem)
-          else if ((await judge.login(via, caller, password, signal)).allow) return allowUser
-          return DENY
-        },
-        async vhost(fields, via) {
-          const { caller, problem } = connectionOf(fields)
-          if (problem !== undefined) forbid(via, caller, 'connect', problem)
-          else if ((await judge.find(via, caller)).allow) return ALLOW
-          return DENY
-        },
-        async resource(fields, via) {
-          const { caller, problem } = connectionOf(fields)
-          const kind = fields.text('resource')
-          const name = fields.text('name')
-          const permission = fields.choice('permission', PERMISSIONS)
-          const isOurs =
-            kind === 'queue'
-              ? queuesOf(caller.clientId).includes(name)
-              : kind === 'exchange' && name === exchange && permission !== 'configure'
-          if (problem !== undefined || !isOurs) {
-            const action = kind === 'exchange' && permission === 'write' ? 'publish' : 'subscribe'
-            forbid(via, caller, action, problem ?? `${permission} on ${quote(kind)} ${quote(name)} is not for MQTT`)
-            return DENY
-          }
-          return (await judge.find(via, caller)).allow ? ALLOW : DENY
-        },
-        topic: async (fields, via) => ((await decideTopic(fields, via)).allow ? ALLOW : DENY),
+        user: async (fields, via, signal) => ((await ask.user(fields, via, signal)) ? allowUser : DENY),
+        vhost: async (fields, via) => ((await ask.vhost(fields, via)) ? ALLOW : DENY),
+        resource: async (fields, via) => ((await ask.resource(fields, via)) ? ALLOW : DENY),
+        topic: async (fields, via) => ((await ask.topic(fields, via)) ? ALLOW : DENY),
       },
     },
     options,
