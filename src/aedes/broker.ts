@@ -54,7 +54,9 @@ export interface StoredClient {
 /** A queued packet; `messageId` is given when it is sent. */
 export interface QueuedPacket {
   readonly cmd: string
-  messageId?: number
+  /** Of a PUBLISH. */
+  readonly topic?: string
+  messageId?: number | null
 }
 
 export interface Persistence {

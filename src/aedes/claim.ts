@@ -1,4 +1,5 @@
 import type { DenyReason } from '../acl/types.js'
+import { isGone } from './account.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
 import { type SessionOwner, settleOwner } from './owners.js'
@@ -25,7 +26,8 @@ export function claimClientId(
     const holder = members.holder(client.id)
     const owner = holder?.owner ?? (await settings.owners.get(client.id))
     let verdict = owner === undefined ? 'keep' : settleOwner(owner, newcomer)
-    if (verdict === 'refuse' && holder === undefined && (await isGone(context, client.id, owner!))) verdict = 'evict'
+    if (verdict === 'refuse' && holder === undefined && (await isOrphaned(context, client.id, owner!)))
+      verdict = 'evict'
     if (verdict === 'refuse') return session.refuse('connect', client.id, 'client_id_taken').reason
     if (verdict === 'evict') holder?.client.close()
     // Registered while the old one is still being taken down, the new client would be unregistered with it.
@@ -34,6 +36,7 @@ export function claimClientId(
       await gate.exclusively(client.id, () => wipeSession(persistence, client.id))
     }
     members.hold(member)
+    context.sleepers.delete(client.id)
     // A clean session ends what was stored, and leaves nothing.
     await (client.clean ? settings.owners.delete(client.id) : settings.owners.set(client.id, newcomer))
     return undefined
@@ -41,9 +44,9 @@ export function claimClientId(
 }
 
 /** Whether the account that owns a stored session exists no more. */
-async function isGone({ authorizer }: Context, clientId: string, owner: SessionOwner): Promise<boolean> {
+async function isOrphaned({ authorizer }: Context, clientId: string, owner: SessionOwner): Promise<boolean> {
   if (owner.kind === 'anonymous') return false
   const { mountpoint, username } = owner
   const access = await authorizer.access({ mountpoint, clientId, username })
-  return !access.allow && (access.reason === 'bad_credentials' || access.reason === 'expired')
+  return !access.allow && isGone(access.reason)
 }

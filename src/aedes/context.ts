@@ -5,6 +5,7 @@ import { Members } from './members.js'
 import type { Settings } from './options.js'
 import { SubscriptionGate } from './persistence.js'
 import { KeyedQueue } from './queue.js'
+import { Sleepers } from './sleepers.js'
 
 /** What the parts of one protection share. */
 export class Context {
@@ -12,6 +13,7 @@ export class Context {
   readonly authorizer: Authorizer
   readonly settings: Settings
   readonly members: Members
+  readonly sleepers: Sleepers
   /** Hooks of the broker's owner; they run after ours. */
   readonly guests: Partial<Hooks> = {}
   /** What a guest is being asked about: a guest that calls our hook in turn gets our verdict, and is not asked again. */
@@ -28,7 +30,8 @@ export class Context {
     this.broker = broker
     this.authorizer = authorizer
     this.settings = settings
-    this.members = new Members(settings.deadlineMs)
+    this.sleepers = new Sleepers(settings.maxOwners)
+    this.members = new Members(settings.deadlineMs, this.sleepers)
     this.gate = new SubscriptionGate(this.members)
   }
 

@@ -4,11 +4,12 @@ import type { BrokerClient, Hooks, Message } from './broker.js'
 import { claimClientId } from './claim.js'
 import { consult } from './consult.js'
 import type { Context } from './context.js'
-import { dropStored, follow } from './enforce.js'
+import { follow } from './enforce.js'
 import type { Member } from './members.js'
 import { factsOf } from './message.js'
 import { refusal } from './refusal.js'
-import { judgePublish } from './verdict.js'
+import { dropFilters } from './stored.js'
+import { isUncovered, judgePublish } from './verdict.js'
 import { stampWill } from './will.js'
 
 /** One CONNECT. */
@@ -109,8 +110,16 @@ async function admit(context: Context, member: Member, attempt: Attempt): Promis
   }
   const reason = await claimClientId(context, member, () => endedMeanwhile(context, member, attempt) === undefined)
   if (reason !== undefined) return refusal(reason)
-  if (!client.clean) await context.gate.exclusively(client.id, () => dropStored(context, member))
+  if (!client.clean) await dropStored(context, member)
   return askGuest(context, attempt)
+}
+
+/** Removes stored subscriptions the rules have ceased to cover, before aedes loads them. */
+function dropStored(context: Context, { client, session }: Member): Promise<void> {
+  const { gate, persistence } = context
+  return gate.exclusively(client.id, () =>
+    dropFilters(persistence, client.id, subscription => isUncovered(context, session, subscription)),
+  )
 }
 
 function endedMeanwhile({ broker, isClosed }: Context, { session }: Member, attempt: Attempt): Error | undefined {

@@ -1,6 +1,7 @@
 import type { Session } from '../authorizer/types.js'
 import type { BrokerClient, StoredClient } from './broker.js'
 import { ownerOf, type SessionOwner } from './owners.js'
+import type { Sleepers } from './sleepers.js'
 
 /** A client that logged in through this protection. */
 export class Member {
@@ -43,10 +44,15 @@ export class Members {
   readonly #live: Set<Member> = new Set()
   readonly #holders: Map<string, Member> = new Map()
   readonly #lingerMs: number
+  readonly #sleepers: Sleepers
 
-  /** @param lingerMs How long a session outlives its connection at most, for the will to be judged. */
-  constructor(lingerMs: number) {
+  /**
+   * @param lingerMs How long a session outlives its connection at most, for the will to be judged.
+   * @param sleepers Gets the members that leave a stored session behind.
+   */
+  constructor(lingerMs: number, sleepers: Sleepers) {
     this.#lingerMs = lingerMs
+    this.#sleepers = sleepers
   }
 
   /** The member a client is or was; its session refuses everything once it has ended. */
@@ -79,7 +85,12 @@ export class Members {
   end(member: Member): void {
     if (member.isEnded) return
     this.#live.delete(member)
-    if (this.#holders.get(member.client.id) === member) this.#holders.delete(member.client.id)
+    const { client, owner } = member
+    if (this.#holders.get(client.id) === member) {
+      this.#holders.delete(client.id)
+      // The rules for anonymous clients never change.
+      if (!client.clean && owner.kind !== 'anonymous') this.#sleepers.add(client.id, owner)
+    }
     member.end()
   }
 

@@ -2,11 +2,14 @@ import { isTooDeep, topicNameProblem } from '../acl/topic.js'
 import type { Allowed, DenyReason, PublishFacts, PublishModifiers } from '../acl/types.js'
 import { type Broker, type Message, RESERVED_PREFIX } from './broker.js'
 
+/** Begins the names that nobody can subscribe to. */
+export const NOWHERE_PREFIX = '$warden/'
+
 /**
- * Where refused messages go that must not be answered with an error. Below `$SYS/`, so that aedes keeps it from `#`; the
- * forward hook keeps it from everybody else.
+ * Where refused messages go that must not be answered with an error. No subscription matches it, live or stored, so that
+ * it is neither queued nor counted: aedes takes what overtakes another message on the way to a client for a duplicate.
  */
-export const NOWHERE = '$SYS/warden/refused'
+export const NOWHERE: string = `${NOWHERE_PREFIX}refused`
 
 const APPLICABLE: ReadonlySet<string> = new Set(['topic', 'payload', 'qos', 'retain'])
 

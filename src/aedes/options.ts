@@ -18,7 +18,7 @@ export interface ProtectOptions {
    * - `close`, as VerneMQ: the connection is closed, and the will is judged. Clients that resend unacknowledged messages
    *   (MQTT.js does) come back with the same one and are closed again.
    * - `drop`: the message is acknowledged as if it were accepted, and goes nowhere. aedes' `publish` event shows it as
-   *   an empty message on `$SYS/warden/refused`. What is refused for the moment only, as when the store cannot be read,
+   *   an empty message on `$warden/refused`. What is refused for the moment only, as when the store cannot be read,
    *   closes the connection all the same, or it would be lost.
    *
    * @default 'close'
@@ -33,9 +33,9 @@ export interface ProtectOptions {
    */
   readonly deadlineMs?: number
   /**
-   * Most owners of persistent sessions remembered in memory, when `owners` is left out. Beyond it the one that logged in
-   * longest ago is forgotten: whoever comes next with that client id takes its stored session over, and receives of its
-   * queue what its own rules allow. 1 to 10,000,000.
+   * Most persistent sessions whose owners are remembered in memory (when `owners` is left out), and that are followed while
+   * their clients are away. Beyond it the owner that logged in longest ago is forgotten: whoever comes next with that client
+   * id takes its stored session over, and receives of its queue what its own rules allow. 1 to 10,000,000.
    *
    * @default 100_000
    */
@@ -63,6 +63,7 @@ export interface Settings {
   readonly onDeniedPublish: 'close' | 'drop'
   readonly deadlineMs: number
   readonly owners: SessionOwners
+  readonly maxOwners: number
   readonly onFault: (error: unknown, place: string) => void
 }
 
@@ -98,6 +99,7 @@ export function resolveOptions(options: ProtectOptions): Settings {
     onDeniedPublish,
     deadlineMs: integerOption(options, 'deadlineMs', PROTECT_DEFAULTS.deadlineMs),
     owners: owners ?? createSessionOwners(maxOwners),
+    maxOwners,
     onFault,
   }
 }

@@ -8,6 +8,7 @@ import { authenticateHook, preConnectHook } from './login.js'
 import { checkBroker, type ProtectOptions, resolveOptions } from './options.js'
 import { publishHook } from './publish.js'
 import { subscribeHook } from './subscribe.js'
+import { tidyUp } from './tidy.js'
 
 /** The hold of an authorizer on a broker. */
 export interface Protection {
@@ -69,6 +70,7 @@ export function protect(broker: Aedes, authorizer: Authorizer, options: ProtectO
 class BrokerProtection implements Protection {
   readonly #context: Context
   readonly #restore: () => void
+  readonly #stopTidying: () => void
   #closing: Promise<void> | undefined
 
   constructor(context: Context) {
@@ -93,6 +95,7 @@ class BrokerProtection implements Protection {
     broker.on('clientDisconnect', this.#onDisconnect)
     broker.on('closed', this.#onClosed)
     for (const client of Object.values(broker.clients)) client.close()
+    this.#stopTidying = tidyUp(context)
   }
 
   close({ restore = false }: { readonly restore?: boolean } = {}): Promise<void> {
@@ -123,6 +126,7 @@ class BrokerProtection implements Protection {
   async #close(): Promise<void> {
     const { members } = this.#context
     this.#context.isClosed = true
+    this.#stopTidying()
     // Sessions stay open until their clients are cut, for the wills.
     const ended = members.live().map(member => {
       member.client.close()

@@ -3,7 +3,7 @@ import { consult } from './consult.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
 import { isLasting } from './refusal.js'
-import { removeFilters } from './stored.js'
+import { dropFilters } from './stored.js'
 import { judgeSubscribe } from './verdict.js'
 
 /**
@@ -61,7 +61,7 @@ function refuse(
     else {
       const { gate, persistence } = context
       void context.attempt(
-        gate.exclusively(client.id, () => removeFilters(persistence, client.id, [topic])),
+        gate.exclusively(client.id, () => dropFilters(persistence, client.id, stored => stored.topic === topic)),
         'persistence',
       )
     }

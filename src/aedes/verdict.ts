@@ -1,43 +1,51 @@
 import { denied } from '../acl/rule.js'
-import { topicFilterProblem } from '../acl/topic.js'
+import { isTooDeep, topicFilterProblem } from '../acl/topic.js'
 import type { Decision, Qos, SubscribeRule } from '../acl/types.js'
 import type { Session } from '../authorizer/types.js'
+import type { Judge } from './account.js'
 import type { BrokerClient, Message, Subscription } from './broker.js'
 import { consult } from './consult.js'
 import type { Context } from './context.js'
-import { canApply, factsOf, modifiersOf, topicProblem } from './message.js'
+import { canApply, factsOf, modifiersOf, NOWHERE_PREFIX, topicProblem } from './message.js'
+import { isLasting } from './refusal.js'
 
 const SHARE_PREFIX = '$share/'
 
-/** Who decides a PUBLISH, and reports what the adapter refuses. */
-export type PublishJudge = Pick<Session, 'authorizePublish' | 'refuse'>
-
 /** Decides; sends nothing. */
-export function judgePublish(context: Context, session: PublishJudge, packet: Message): Decision {
+export function judgePublish(context: Context, judge: Judge, packet: Message): Decision {
   return withoutThrowing(context, 'authorizePublish', () => {
     const { broker } = context
     const { topic } = packet
     const problem = topicProblem(topic, broker)
-    if (problem !== undefined) return session.refuse('publish', topic, problem)
-    const decision = session.authorizePublish(topic, factsOf(packet))
+    if (problem !== undefined) return judge.refuse('publish', topic, problem)
+    const decision = judge.authorizePublish(topic, factsOf(packet))
     if (!decision.allow) return decision
     const modifiers = modifiersOf(decision)
     if (modifiers === undefined || canApply(modifiers, broker)) return decision
-    return session.refuse('publish', topic, 'modifiers_unsupported')
+    return judge.refuse('publish', topic, 'modifiers_unsupported')
   })
 }
 
 /** Decides; sends nothing. What aedes cannot keep to is refused with a reason of its own. */
-export function judgeSubscribe(context: Context, session: Session, { topic, qos }: Subscription): Decision {
+export function judgeSubscribe(context: Context, judge: Judge, { topic, qos }: Subscription): Decision {
   return withoutThrowing(context, 'authorizeSubscribe', () => {
-    if (topicFilterProblem(topic) !== undefined) return session.refuse('subscribe', topic, 'filter_invalid')
+    if (topicFilterProblem(topic) !== undefined) return judge.refuse('subscribe', topic, 'filter_invalid')
+    // aedes would answer with an error, and a stored one would keep its client from logging in.
+    if (isTooDeep(topic, context.broker.maxTopicLevels)) return judge.refuse('subscribe', topic, 'too_deep')
+    if (topic.startsWith(NOWHERE_PREFIX)) return judge.refuse('subscribe', topic, 'no_matching_rule')
     // aedes takes it for an ordinary name.
-    if (topic.startsWith(SHARE_PREFIX)) return session.refuse('subscribe', topic, 'shared_subscription_unsupported')
-    const decision = session.authorizeSubscribe(topic, { qos: qos as Qos })
+    if (topic.startsWith(SHARE_PREFIX)) return judge.refuse('subscribe', topic, 'shared_subscription_unsupported')
+    const decision = judge.authorizeSubscribe(topic, { qos: qos as Qos })
     if (!decision.allow || (decision.rule as SubscribeRule).modifiers === undefined) return decision
     // aedes would store and look up the requested filter, and map no UNSUBSCRIBE back.
-    return session.refuse('subscribe', topic, 'modifiers_unsupported')
+    return judge.refuse('subscribe', topic, 'modifiers_unsupported')
   })
+}
+
+/** Tells whether the rules, and not the state of the store, forbid a subscription. */
+export function isUncovered(context: Context, judge: Judge, subscription: Subscription): boolean {
+  const decision = judgeSubscribe(context, judge, subscription)
+  return !decision.allow && isLasting(decision.reason)
 }
 
 /** Decides; sends nothing. */
@@ -46,9 +54,9 @@ export function judgeReceive(context: Context, session: Session, topic: string):
 }
 
 /** An exception in a hook would end the process: it comes out of aedes' parser. */
-function withoutThrowing(context: Context, place: string, judge: () => Decision): Decision {
+function withoutThrowing(context: Context, place: string, decide: () => Decision): Decision {
   try {
-    return judge()
+    return decide()
   } catch (error) {
     context.fault(error, place)
     return denied('store_unavailable')

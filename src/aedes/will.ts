@@ -1,10 +1,11 @@
 import { denied } from '../acl/rule.js'
 import type { Decision, Denied } from '../acl/types.js'
 import type { AccessRequest, Session } from '../authorizer/types.js'
+import { accountJudge } from './account.js'
 import type { BrokerClient, Message } from './broker.js'
 import type { Context } from './context.js'
 import { modifiersOf, neutralize, rewrite } from './message.js'
-import { askPublishGuest, judgePublish, type PublishJudge } from './verdict.js'
+import { askPublishGuest, judgePublish } from './verdict.js'
 
 /** Whose a stored will is. Kept in the will itself, since a broker that dies leaves nothing else. */
 interface Stamped extends Message {
@@ -66,19 +67,12 @@ export function fireWill(context: Context, client: BrokerClient | null, will: Me
 async function judgeByAccount(context: Context, will: Message, account: Account | undefined): Promise<Decision> {
   const { authorizer } = context
   const { topic, clientId = '' } = will
-  const principal = { mountpoint: account?.mountpoint ?? '', clientId, username: account?.username ?? '' }
-  const refuse = (decision: Denied, detail?: string): Denied =>
-    authorizer.refuse({ principal, action: 'publish', subject: topic, decision, ...(detail && { detail }) })
-  if (account === undefined) return refuse(denied('no_matching_rule'), 'will without a known owner')
-  const access = await authorizer.access({ ...account, clientId })
-  if (!access.allow) return refuse(access, access.detail)
-  const { compiled } = access.access
-  const judge: PublishJudge = {
-    authorizePublish(name, facts) {
-      const decision = compiled.authorizePublish(principal, name, facts)
-      return decision.allow ? decision : refuse(decision)
-    },
-    refuse: (_action, _subject, reason) => refuse(denied(reason)),
+  const refuse = (decision: Denied, detail?: string): Denied => {
+    const principal = { mountpoint: account?.mountpoint ?? '', clientId, username: account?.username ?? '' }
+    return authorizer.refuse({ principal, action: 'publish', subject: topic, decision, ...(detail && { detail }) })
   }
-  return judgePublish(context, judge, will)
+  if (account === undefined) return refuse(denied('no_matching_rule'), 'will without a known owner')
+  const found = await authorizer.access({ ...account, clientId })
+  if (!found.allow) return refuse(found, found.detail)
+  return judgePublish(context, accountJudge(authorizer, found.access), will)
 }

@@ -172,7 +172,10 @@ describe('the mountpoint', () => {
 describe('a client that leaves', () => {
   it('during its login leaves no session behind', async () => {
     const gate = deferred()
-    const { port, broker, authorizer } = await stage({ store: slowStore(gate.promise) })
+    const { port, broker, authorizer } = await stage({
+      store: slowStore(gate.promise),
+      authorizer: { readTimeoutMs: 60_000, connectTimeoutMs: 60_000 },
+    })
     const { socket, ...packets } = await raw(port)
     const aborted = new Promise<void>(resolve => {
       const { authenticate } = authorizer

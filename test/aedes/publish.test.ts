@@ -102,6 +102,23 @@ describe('publishing', () => {
     expect((await queue()).map(({ topic }) => topic)).toEqual(['open'])
   })
 
+  it('drops without making another message look like a duplicate', async () => {
+    const { port } = await stage({
+      records: [watcher, [key('sensor'), account(['open'])]],
+      options: { onDeniedPublish: 'drop' },
+    })
+    const listener = await client(port, 'watcher')
+    const messages = inbox(listener)
+    await listener.subscribeAsync(['#', '$SYS/#', '$odd/#'])
+    const socket = await rawClient(port, 's1', 'sensor')
+    // The first takes longer through aedes than the second.
+    socket.send(
+      { cmd: 'publish', topic: 'open', payload: 'x', qos: 1, messageId: 1 },
+      { cmd: 'publish', topic: 'secret', payload: 'x', qos: 0 },
+    )
+    await eventually(() => messages.includes('open=x'), 'the message arrives')
+  })
+
   it('keeps the order of the messages in one segment, verdicts and acknowledgements alike', async () => {
     const { port } = await stage({
       records: [watcher, [key('sensor'), account(['a/#'])]],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../helpers/eventually.js'
 import { persistences, withRedisServer } from './persistences.js'
-import { account, client, inbox, key, rawClient, stage } from './setup.js'
+import { account, client, connectPacket, inbox, key, raw, rawClient, stage } from './setup.js'
 
 interface Suback {
   granted: number[]
@@ -36,12 +36,15 @@ describe('a SUBSCRIBE', () => {
     { filter: '$share/g/#', reason: 'shared_subscription_unsupported' },
     { filter: '$share//t', reason: 'filter_invalid' },
     { filter: '$share/g', reason: 'filter_invalid' },
+    { filter: '$warden/#', reason: 'no_matching_rule' },
     { filter: 'rewritten', reason: 'modifiers_unsupported' },
   ])(
     'for $filter, which aedes would take, is refused as $reason and leaves the connection open',
     async ({ filter, reason }) => {
       const modifiers = [{ filter: 'elsewhere', qos: 1 as const }]
-      const records = [[key('sensor'), account([], [{ pattern: 'rewritten', modifiers }, '#', '$share/#'])]] as const
+      const records = [
+        [key('sensor'), account([], [{ pattern: 'rewritten', modifiers }, '#', '$share/#', '$warden/#'])],
+      ] as const
       const { port, broker, denied } = await stage({ records })
       const socket = await rawClient(port, 's1', 'sensor')
       socket.send(subscribe(filter))
@@ -151,10 +154,12 @@ describe.each(persistences)('subscriptions stored in $kind', ({ options }) => {
     await second.next('pingresp')
   })
 
-  it('of a session with only forbidden filters do not keep its client from logging in', async () => {
-    const { port, broker } = await stage({ records, broker: await options() })
-    await broker.persistence.addSubscriptions({ id: 's1' }, [{ topic: 'secret', qos: 1 }])
-    const socket = await rawClient(port, 's1', 'sensor', { clean: false })
+  it.each(['secret', 'a/b#', 'a/much/too/deep/x'])('do not keep a client from logging in: %s', async topic => {
+    const { port, broker } = await stage({ records, broker: { ...(await options()), maxTopicLevels: 4 } })
+    await broker.persistence.addSubscriptions({ id: 's1' }, [{ topic, qos: 1 }])
+    const socket = await raw(port)
+    socket.send(connectPacket('s1', 'sensor', { clean: false }))
+    expect(await socket.next('connack')).toMatchObject({ returnCode: 0, sessionPresent: false })
     socket.send({ cmd: 'pingreq' })
     await socket.next('pingresp')
     expect(await broker.persistence.subscriptionsByClient({ id: 's1' })).toEqual([])

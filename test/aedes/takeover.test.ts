@@ -208,6 +208,28 @@ describe('a live session', () => {
 })
 
 describe('owners of stored sessions', () => {
+  it('are settled one login at a time', async () => {
+    const owners = new Map<string, SessionOwner>()
+    const slowly = {
+      async get(clientId: string) {
+        const owner = owners.get(clientId)
+        await new Promise(resolve => setImmediate(resolve))
+        return owner
+      },
+      set: (clientId: string, owner: SessionOwner) => owners.set(clientId, owner),
+      delete: (clientId: string) => owners.delete(clientId),
+    }
+    const mountpoints = ['n', 's']
+    const { port } = await stage({
+      records: mountpoints.map(mountpoint => [key('sensor', '*', mountpoint), account()] as const),
+      options: { owners: slowly, mountpoint: () => mountpoints.pop()! },
+    })
+    const clients = await Promise.all([raw(port), raw(port)])
+    for (const each of clients) each.send(connectPacket('c1', 'sensor', persistent))
+    const answers = await Promise.all(clients.map(each => each.next<{ returnCode: number }>('connack')))
+    expect(answers.map(({ returnCode }) => returnCode).sort()).toEqual([0, 2])
+  })
+
   it('may be kept elsewhere, and outlive the broker there', async () => {
     const owners = new Map<string, SessionOwner>()
     const first = await ground({}, { owners })

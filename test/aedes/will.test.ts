@@ -17,13 +17,13 @@ import {
   stage,
 } from './setup.js'
 
-const watcher = [key('watcher'), account([], ['#', '$SYS/warden/#', '$odd/#'])] as const
+const watcher = [key('watcher'), account([], ['#', '$odd/#'])] as const
 const will = { topic: 'last/s1', payload: Buffer.from('gone'), qos: 1, retain: true }
 
 async function watch({ port }: Stage): Promise<string[]> {
   const listener = await client(port, 'watcher')
   const messages = inbox(listener)
-  await listener.subscribeAsync(['#', '$SYS/warden/#', '$odd/#'], { qos: 1 })
+  await listener.subscribeAsync(['#', '$odd/#'], { qos: 1 })
   return messages
 }
 
@@ -118,7 +118,7 @@ describe('a will when its client is gone', () => {
     await ground.store.put(key('sensor'), account(['other']))
     socket.socket.resetAndDestroy()
     await eventually(() => topics.length > 0, 'the will was judged')
-    expect(topics).toEqual(['$SYS/warden/refused'])
+    expect(topics).toEqual(['$warden/refused'])
     expect(await delivered(ground.broker, messages)).toEqual([])
     expect(await collect(ground.broker.persistence.createRetainedStream('#'))).toEqual([])
     expect(await collect(ground.broker.persistence.createRetainedStream('$SYS/#'))).toEqual([])
@@ -171,7 +171,7 @@ describe('a will when its client is gone', () => {
     const socket = await rawClient(ground.port, 's1', 'sensor', { will })
     socket.socket.resetAndDestroy()
     await eventually(() => topics.length > 0, 'the will was judged')
-    expect(topics).toEqual(['$SYS/warden/refused'])
+    expect(topics).toEqual(['$warden/refused'])
     expect(await delivered(ground.broker, messages)).toEqual([])
   })
 

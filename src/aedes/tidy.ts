@@ -1,0 +1,66 @@
+import type { Access } from '../authorizer/types.js'
+import { accountJudge, isGone } from './account.js'
+import type { QueuedPacket } from './broker.js'
+import type { Context } from './context.js'
+import { dropFilters, dropFromQueue, wipeSession } from './stored.js'
+import { isUncovered } from './verdict.js'
+
+/**
+ * Follows the changes of records for sessions whose clients are away: what the rules no longer cover leaves the store, and
+ * a session without an account leaves it whole. Runs behind, one session at a time; nobody waits for it, since the next
+ * login makes the same check, and every delivery its own.
+ *
+ * @returns What ends it.
+ */
+export function tidyUp(context: Context): () => void {
+  const waiting = new Set<string>()
+  let isRunning = false
+  const run = async (): Promise<void> => {
+    if (isRunning) return
+    isRunning = true
+    for (const clientId of waiting) {
+      waiting.delete(clientId)
+      await context.attempt(tidySession(context, clientId), 'persistence')
+    }
+    isRunning = false
+  }
+  const unwatch = context.authorizer.store.watch(event => {
+    if (event.type !== 'changed') return
+    for (const clientId of context.sleepers.concernedBy(event.key)) waiting.add(clientId)
+    void run()
+  })
+  return () => {
+    unwatch()
+    waiting.clear()
+  }
+}
+
+/** Brings one stored session in line with what its account may do now; wipes it when there is no account any more. */
+export async function tidySession(context: Context, clientId: string): Promise<void> {
+  const { authorizer, claims, members, sleepers, gate, persistence, settings } = context
+  await claims.run(clientId, async () => {
+    const owner = sleepers.ownerOf(clientId)
+    if (owner === undefined || members.holder(clientId) !== undefined) return
+    const { mountpoint, username } = owner
+    const granted = await authorizer.access({ mountpoint, clientId, username })
+    if (granted.allow) {
+      await gate.exclusively(clientId, () => dropUncovered(context, granted.access))
+    } else if (isGone(granted.reason)) {
+      await gate.exclusively(clientId, () => wipeSession(persistence, clientId))
+      sleepers.delete(clientId)
+      await settings.owners.delete(clientId)
+    }
+  })
+}
+
+async function dropUncovered(context: Context, access: Access): Promise<void> {
+  const { authorizer, persistence } = context
+  const { principal, compiled } = access
+  const { clientId } = principal
+  const judge = accountJudge(authorizer, access)
+  // First the queue: with the last subscription, Redis drops the list of what is queued, but not the messages.
+  const isUnwanted = ({ cmd, topic }: QueuedPacket) =>
+    cmd === 'publish' && topic !== undefined && !compiled.authorizeReceive(principal, topic).allow
+  await dropFromQueue(persistence, clientId, isUnwanted)
+  await dropFilters(persistence, clientId, subscription => isUncovered(context, judge, subscription))
+}

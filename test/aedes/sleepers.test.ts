@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest'
+import { eventually } from '../helpers/eventually.js'
+import { persistences, withRedisServer } from './persistences.js'
+import { account, client, collect, key, rawClient, type Stage, stage } from './setup.js'
+
+const records = [
+  [key('sensor'), account([], ['a', 'b', 'c'])],
+  [key('talker'), account(['#'])],
+] as const
+
+async function fallAsleep({ port, broker }: Stage, clientId: string): Promise<void> {
+  const socket = await rawClient(port, clientId, 'sensor', { clean: false })
+  const subscriptions = ['a', 'b', 'c'].map(topic => ({ topic, qos: 1 }))
+  socket.send({ cmd: 'subscribe', messageId: 1, subscriptions })
+  await socket.next('suback')
+  socket.send({ cmd: 'disconnect' })
+  await eventually(() => broker.clients[clientId] === undefined, 'the client is gone')
+}
+
+async function queueOf({ broker }: Stage, clientId: string): Promise<string[]> {
+  return (await collect(broker.persistence.outgoingStream({ id: clientId }))).map(({ topic }) => topic)
+}
+
+async function storedOf({ broker }: Stage, clientId: string): Promise<string[]> {
+  return (await broker.persistence.subscriptionsByClient({ id: clientId })).map(({ topic }) => topic).sort()
+}
+
+withRedisServer()
+
+describe.each(persistences)('a session in $kind whose client is away', ({ options }) => {
+  async function asleep(...clientIds: string[]): Promise<Stage> {
+    const ground = await stage({ records, broker: await options() })
+    for (const clientId of clientIds) await fallAsleep(ground, clientId)
+    const talker = await client(ground.port, 'talker')
+    for (const topic of ['a', 'b', 'c', 'a', 'b', 'c']) await talker.publishAsync(topic, '', { qos: 1 })
+    for (const clientId of clientIds) {
+      await eventually(async () => (await queueOf(ground, clientId)).length === 6, 'all messages are queued')
+    }
+    return ground
+  }
+
+  it('loses the subscriptions and messages that its rules cease to cover, and keeps the others', async () => {
+    const ground = await asleep('s1', 's2')
+    await ground.store.put(key('sensor'), account([], ['b']))
+    for (const clientId of ['s1', 's2']) {
+      await eventually(async () => (await storedOf(ground, clientId)).join() === 'b', 'the subscriptions are removed')
+      expect(await queueOf(ground, clientId)).toEqual(['b', 'b'])
+    }
+    const socket = await rawClient(ground.port, 's1', 'sensor', { clean: false })
+    for (const _ of [1, 2]) expect(await socket.next('publish')).toMatchObject({ topic: 'b' })
+    expect(ground.faults).toEqual([])
+  })
+
+  it('goes with its account', async () => {
+    const ground = await asleep('s1')
+    await ground.store.delete(key('sensor'))
+    await eventually(async () => (await storedOf(ground, 's1')).length === 0, 'the subscriptions are removed')
+    await eventually(async () => (await queueOf(ground, 's1')).length === 0, 'the queue is empty')
+    expect(ground.faults).toEqual([])
+  })
+
+  it('is left alone by changes of other accounts and other clients', async () => {
+    const ground = await asleep('s1')
+    await ground.store.put(key('sensor', 's2'), account())
+    await ground.store.put(key('talker'), account())
+    await ground.store.put(key('sensor', '*', 'elsewhere'), account())
+    await ground.store.put(key('sensor', 's1'), account([], ['a', 'b', 'c']))
+    expect(await storedOf(ground, 's1')).toEqual(['a', 'b', 'c'])
+    expect(await queueOf(ground, 's1')).toHaveLength(6)
+  })
+
+  it('is left alone while the store cannot tell', async () => {
+    const ground = await asleep('s1')
+    const { authorizer, store } = ground
+    const failed = new Promise(resolve => authorizer.on('error', resolve))
+    Object.assign(store, { get: async () => Promise.reject(new Error('down')), getStored: undefined })
+    await store.put(key('sensor'), account())
+    await failed
+    expect(await storedOf(ground, 's1')).toEqual(['a', 'b', 'c'])
+    expect(await queueOf(ground, 's1')).toHaveLength(6)
+  })
+})
+
+it('is no longer followed beyond the limit, and judged at its next login all the same', async () => {
+  const ground = await stage({ records, options: { maxOwners: 1 } })
+  await fallAsleep(ground, 's1')
+  await fallAsleep(ground, 's2')
+  await ground.store.put(key('sensor'), account([], ['b']))
+  await eventually(async () => (await storedOf(ground, 's2')).join() === 'b', 'the later one is tidied')
+  expect(await storedOf(ground, 's1')).toEqual(['a', 'b', 'c'])
+  await rawClient(ground.port, 's1', 'sensor', { clean: false })
+  expect(await storedOf(ground, 's1')).toEqual(['b'])
+})
