@@ -17,6 +17,8 @@ export interface ResolveOptions {
   readonly share?: number
   /** What is known of the exact record already. */
   readonly exact?: Known | undefined
+  /** What is known of the `*` record already. */
+  readonly shared?: Known | undefined
 }
 
 /**
@@ -46,18 +48,24 @@ export class Resolver {
   }
 
   /** As {@link resolve}, from what is held; `undefined` where something would have to be read. */
-  held(principal: Principal, { share, exact }: ResolveOptions): Known | undefined {
-    return this.#lookUp(principal, exact, key => this.#cache.held(key, share))
+  held(principal: Principal, { share, ...given }: ResolveOptions): Known | undefined {
+    return this.#lookUp(principal, given, key => this.#cache.held(key, share))
   }
 
   /** What may still decide although the store cannot be read. */
   inGrace(principal: Principal): Known | undefined {
-    return this.#lookUp(principal, undefined, key => this.#cache.inGrace(key))
+    return this.#lookUp(principal, {}, key => this.#cache.inGrace(key))
   }
 
-  /** Reads a record for many who will ask for it. */
+  /** Has one record held, for many who will ask for it. */
   async prepare(key: RecordKey): Promise<void> {
     await this.#cache.get(key)
+  }
+
+  /** What is held of one record, to resolve with. */
+  given(key: RecordKey): ResolveOptions {
+    const known = this.#cache.held(key)
+    return key.clientId === '*' ? { shared: known } : { exact: known }
   }
 
   /**
@@ -91,13 +99,13 @@ export class Resolver {
 
   #lookUp(
     principal: Principal,
-    exact: Known | undefined,
+    { exact, shared }: ResolveOptions,
     find: (key: RecordKey) => Known | undefined,
   ): Known | undefined {
     const own = exact ?? find(principal)
     if (own === undefined || this.#isDeciding(own)) return own
-    const shared = find(wildcardKey(principal))
-    return shared && combine(own, shared)
+    const other = shared ?? find(wildcardKey(principal))
+    return other && combine(own, other)
   }
 
   #isDeciding(own: Known): boolean {

@@ -202,10 +202,15 @@ export class LiveSession implements Session {
     return { account: undefined, readAt: this.#readAt, epoch: this.#epoch }
   }
 
-  /** Whether the record should be read again soon, so that decisions never have to wait or to refuse. */
+  /**
+   * Whether the record should be read again soon, so that decisions never have to wait or to refuse: when that part of the
+   * time is over after which they would.
+   */
   isDue(now: number, share: number): boolean {
     if (this.#account === undefined || this.isEnded) return false
-    return this.#unreadFrom !== NEVER || !this.#context.trust.isFresh(this.#readAt, this.#epoch, now, share)
+    const { trust } = this.#context
+    const timeLeft = this.#unreadFrom - now
+    return timeLeft <= trust.limits.readTimeoutMs * (1 - share) || !trust.isFresh(this.#readAt, this.#epoch, now, share)
   }
 
   /** Calls the listeners, if there are any. Resolves when all have finished; hands on what they throw. */

@@ -6,7 +6,7 @@ import { DenialReporter } from './denials.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
 import type { Known } from './record-cache.js'
-import type { Resolver } from './resolver.js'
+import type { ResolveOptions, Resolver } from './resolver.js'
 import { LiveSession, type SessionContext, type Snapshot } from './session.js'
 import { SessionIndex } from './session-index.js'
 import type { Trust } from './trust.js'
@@ -95,7 +95,8 @@ export class Sessions implements SessionContext {
     }
     for (let done = 0; done < sessions.length; done += TURN) {
       if (done > 0) await new Promise(resolve => setImmediate(resolve))
-      await Promise.all(sessions.slice(done, done + TURN).map(session => this.#refresh(session, 1)))
+      const given = this.#resolver.given(key)
+      await Promise.all(sessions.slice(done, done + TURN).map(session => this.#refresh(session, 1, given)))
     }
     await Promise.all(sessions.map(session => this.#telling.get(session)))
   }
@@ -126,11 +127,11 @@ export class Sessions implements SessionContext {
   }
 
   /** Brings a session up to date: in this turn, where what decides is held already. */
-  #refresh(session: LiveSession, share: number): Promise<void> | undefined {
+  #refresh(session: LiveSession, share: number, given?: ResolveOptions): Promise<void> | undefined {
     const running = this.#refreshing.get(session)
     if (running !== undefined || session.isEnded) return running
-    const exact = session.exactAbsence(this.trust.now(), share)
-    const held = this.#resolver.held(session.principal, { share, exact })
+    const exact = given?.exact ?? session.exactAbsence(this.trust.now(), share)
+    const held = this.#resolver.held(session.principal, { share, exact, shared: given?.shared })
     if (held !== undefined) {
       this.#apply(session, held)
       return undefined
@@ -177,7 +178,9 @@ export class Sessions implements SessionContext {
   }
 
   #announce(session: LiveSession, change: SessionChange): void {
-    this.#emitter.emit('changed', { at: Date.now(), principal: session.principal, ...change })
+    if (this.#emitter.heard('changed')) {
+      this.#emitter.emit('changed', { at: Date.now(), principal: session.principal, ...change })
+    }
     const told = session.tell(change, error => this.#emitter.error(error, 'listener of onChange'))
     if (told === undefined) return
     this.#telling.set(session, told)

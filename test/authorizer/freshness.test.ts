@@ -127,15 +127,17 @@ describe('a session whose record was named by a change and cannot be read', () =
 
   it('is tried again by the sweep, a failed read notwithstanding', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const { store, session, authorizer } = await live()
+    const { clock, store, session, authorizer } = await live()
     const errors = heard(authorizer, 'error')
     void store.put(keyOf('c'), recordOf(['b']))
     await idle()
     store.pending[0]!.fail(new Error('connection lost'))
     await idle()
     expect(errors).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(1_000)
     expect(store.pending).toEqual([])
     store.isStepped = false
+    clock.advance(100)
     await vi.advanceTimersByTimeAsync(1_000)
     await idle()
     expect(session.authorizePublish('b').allow).toBe(true)
