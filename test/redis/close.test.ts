@@ -21,32 +21,19 @@ afterAll(async () => {
   await server.stop()
 })
 
-/** Runs a script to its end, or for ten seconds. */
-async function run(state: string): Promise<{ code: number | null; signal: string | null; said: string }> {
-  const script = new URL('./children/closing.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--import', 'tsx', script, state, server.url, String(frozen.port)])
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (said += chunk))
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
-  const [code, signal] = await new Promise<[number | null, string | null]>(resolve => {
-    child.once('close', (...outcome) => resolve(outcome))
-  })
-  clearTimeout(timer)
-  return { code, signal, said }
-}
-
-describe('a process that closes its Redis store', () => {
-  it.concurrent.each([
-    'unused',
-    'after a read',
-    'while live',
-    'while the link is being set up',
-    'while calls are under way',
-    'while connecting to nobody',
-    'while a frozen line is being opened',
-    'after the watch has ended',
-  ])('ends by itself and in silence, %s', async state => {
-    expect(await run(state)).toEqual({ code: 0, signal: null, said: '' })
+describe('a process that closes its Redis stores', () => {
+  it('ends by itself and in silence, whatever the stores were doing', { timeout: 60_000 }, async () => {
+    const script = new URL('./children/closing.ts', import.meta.url).pathname
+    const child = spawn(process.execPath, ['--import', 'tsx', script, server.url, String(frozen.port)])
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (said += chunk))
+    // Everything that a store waits for takes a minute there, so what was left open would show.
+    const timer = setTimeout(() => child.kill('SIGKILL'), 45_000)
+    const outcome = await new Promise(resolve => {
+      child.once('close', (code, signal) => resolve({ code, signal }))
+    })
+    clearTimeout(timer)
+    expect({ outcome, said }).toEqual({ outcome: { code: 0, signal: null }, said: '' })
   })
 })
 
