@@ -65,11 +65,8 @@ export function createLonePeers(): EnforcementPeers {
   }
 }
 
-/** Who holds a piece of work, and whether it is done. */
-interface Claim {
-  readonly state: 'held' | 'done'
-  readonly id: string
-}
+/** Whose a piece of work is: this server's, another's that is at it, or nobody's any more since it is done. */
+export type Share = 'mine' | 'held' | 'done'
 
 const POLL_MS = 25
 
@@ -79,6 +76,7 @@ export class Shift {
   readonly #peers: EnforcementPeers
   readonly #ttlMs: number
   readonly #onError: (error: unknown) => void
+  #turn = 0
 
   constructor(peers: EnforcementPeers, ttlMs: number, onError: (error: unknown) => void) {
     this.#peers = peers
@@ -90,31 +88,44 @@ export class Shift {
     await this.#ask(this.#peers.join(this.id, this.#ttlMs), undefined)
   }
 
-  /** Whether the work is this server's. What another has already *done* was an earlier change to the same content. */
-  async take(work: string): Promise<boolean> {
-    if (await this.takeFree(work)) return true
-    const claim = await this.#claim(work)
-    if (claim?.state === 'held' && claim.id !== this.id) return false
+  /** What stands for the work now: to tell later what is new. */
+  peek(work: string): Promise<string | undefined> {
+    return this.#ask(this.#peers.get(work), undefined)
+  }
+
+  /**
+   * Asks for the work.
+   *
+   * @param before What stood for it when the change was heard of: if that is still there and says that it is done, it was
+   * an earlier change to the same content.
+   */
+  async take(work: string, before: string | undefined): Promise<Share> {
+    if (await this.takeFree(work)) return 'mine'
+    const now = await this.peek(work)
+    if (now?.startsWith('held') && !now.startsWith(`held ${this.id}`)) return 'held'
+    if (now?.startsWith('done') && now !== before) return 'done'
+    this.#turn++
     await this.renew(work)
-    return true
+    return 'mine'
   }
 
   /** Whether nobody had the work, and it is this server's now. */
   takeFree(work: string): Promise<boolean> {
-    return this.#ask(this.#peers.setIfAbsent(work, `held ${this.id}`, this.#ttlMs), true)
+    this.#turn++
+    return this.#ask(this.#peers.setIfAbsent(work, this.#mark('held'), this.#ttlMs), true)
   }
 
   async isDone(work: string): Promise<boolean> {
-    return (await this.#claim(work))?.state === 'done'
+    return (await this.peek(work))?.startsWith('done') === true
   }
 
   async renew(work: string): Promise<void> {
-    await this.#ask(this.#peers.set(work, `held ${this.id}`, this.#ttlMs), undefined)
+    await this.#ask(this.#peers.set(work, this.#mark('held'), this.#ttlMs), undefined)
   }
 
   /** Kept for longer than it takes the others to look. */
   async finish(work: string): Promise<void> {
-    await this.#ask(this.#peers.set(work, `done ${this.id}`, 2 * this.#ttlMs), undefined)
+    await this.#ask(this.#peers.set(work, this.#mark('done'), 2 * this.#ttlMs), undefined)
   }
 
   /** Tells the others that this server decides by what the record is now. */
@@ -135,9 +146,9 @@ export class Shift {
     return missing
   }
 
-  async #claim(work: string): Promise<Claim | undefined> {
-    const [state, id] = ((await this.#ask(this.#peers.get(work), undefined)) ?? '').split(' ')
-    return (state === 'held' || state === 'done') && id !== undefined ? { state, id } : undefined
+  /** Different for everything that is done, however often. */
+  #mark(state: 'held' | 'done'): string {
+    return `${state} ${this.id} ${this.#turn}`
   }
 
   async #ask<T>(answer: Promise<T>, otherwise: T): Promise<T> {

@@ -93,12 +93,13 @@ export class Task {
 
   async #carryOut(plan: Plan, changedAt: number, firstPassDone: () => void): Promise<void> {
     const { shift, hasPeers } = this.#context
+    const before = await shift.peek(plan.work)
     if (plan.seen !== undefined && hasPeers) await shift.confirm(plan.seen.record, plan.seen.digest)
     if (hasPeers && !plan.isInformed) await this.#pause(PRECEDENCE_MS)
-    if (!(await shift.take(plan.work))) {
-      firstPassDone()
-      if (!(await this.#takeOver(plan.work))) return
-    }
+    const share = await shift.take(plan.work, before)
+    if (share !== 'mine') firstPassDone()
+    if (share === 'done') this.#undertaking.end()
+    if (share === 'done' || (share === 'held' && !(await this.#takeOver(plan.work)))) return
     if (plan.isNothing) await this.#pause(hasPeers ? 2 * PRECEDENCE_MS : 0)
     else if (!(await this.#passes(plan, changedAt, firstPassDone))) return
     if (this.#isTouched || this.#context.signal.aborted) return

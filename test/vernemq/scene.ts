@@ -52,6 +52,8 @@ export interface SceneOptions {
   /** The same for all servers, or made for each by its number. */
   readonly enforcement?: EnforcementOptions | ((server: number) => EnforcementOptions)
   readonly store?: RecordStore
+  /** What a server sees of the store. */
+  readonly viewOf?: (store: RecordStore, server: number) => RecordStore
   /** Runs on the cluster before the servers know of it. */
   readonly before?: (cluster: FakeVernemq) => void
   /** Whether to go on while what is done at the start is not yet done the second time. */
@@ -69,7 +71,9 @@ export async function play(entries: Entries, options: SceneOptions = {}): Promis
   onTestFinished(() => cluster.close())
   options.before?.(cluster)
   const servers: WebhookServer[] = []
-  for (let number = 0; number < count; number++) servers.push(await startServer(store, cluster, options, number))
+  for (let number = 0; number < count; number++) {
+    servers.push(await startServer(options.viewOf?.(store, number) ?? store, cluster, options, number))
+  }
   for (const [index, node] of cluster.nodes.entries()) node.endpoint = servers[index % count]!.url
   await Promise.all(servers.map(({ enforcement }) => enforcement.ready()))
   if (options.isStarting !== true) {
