@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import type { Authorizer } from 'mqtt-warden'
-import { type BrokerAdapter, createBrokerAdapter, type PublishPacket } from '../../src/broker/index.js'
+import { type BrokerAdapter, createBrokerAdapter, type PublishPacket } from 'mqtt-warden/broker'
 import type { Client } from './client.js'
 import { Connection } from './connection.js'
 

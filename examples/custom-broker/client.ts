@@ -1,7 +1,7 @@
 // One client that has logged in: its subscriptions, its packets, and its will.
 import type { IPublishPacket, ISubscribePacket, Packet } from 'mqtt-packet'
 import { filterMatchesTopic, type Qos } from 'mqtt-warden'
-import type { BrokerSession, Grant, PublishPacket } from '../../src/broker/index.js'
+import type { BrokerSession, Grant, PublishPacket } from 'mqtt-warden/broker'
 import type { Broker } from './broker.js'
 import type { Connection } from './connection.js'
 import { Outbox } from './outbox.js'

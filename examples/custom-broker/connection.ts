@@ -1,7 +1,7 @@
 // One connection: reads packets, logs the client in, and sends what the verdicts of the adapter say.
 import type { Socket } from 'node:net'
 import { generate, type IConnectPacket, type Packet, parser } from 'mqtt-packet'
-import type { Answer, RefusalReason } from '../../src/broker/index.js'
+import type { Answer, RefusalReason } from 'mqtt-warden/broker'
 import type { Broker } from './broker.js'
 import { Client } from './client.js'
 
@@ -48,13 +48,15 @@ export class Connection {
     this.#socket.destroySoon()
   }
 
-  send(packet: Packet): void {
-    if (this.#isClosing) return
+  /** Tells whether the packet was sent: an MQTT 5 client is spared what is too large for it [MQTT-3.1.2-24]. */
+  send(packet: Packet): boolean {
+    if (this.#isClosing) return false
     const { protocolVersion, properties } = this.#connect ?? {}
     const bytes = generate(packet, { protocolVersion })
-    // An MQTT 5 client is spared what it could not take [MQTT-3.1.2-24].
-    if (bytes.length <= (properties?.maximumPacketSize ?? MAX_PACKET_BYTES)) this.#socket.write(bytes)
+    if (bytes.length > (properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY)) return false
+    this.#socket.write(bytes)
     if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#socket.destroy()
+    return true
   }
 
   /** Closes the connection, and says why where the version can. */

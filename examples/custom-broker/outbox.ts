@@ -1,11 +1,12 @@
 // What is on its way to one client: QoS 0 and 1, with as many unacknowledged messages as the client allows.
-import type { PublishPacket } from '../../src/broker/index.js'
+import type { PublishPacket } from 'mqtt-warden/broker'
 
 const MAX_IN_FLIGHT = 100
 const MAX_WAITING = 1_000
 
 export interface OutboxOptions {
-  readonly send: (packet: PublishPacket) => void
+  /** Tells whether the packet was sent. */
+  readonly send: (packet: PublishPacket) => boolean
   readonly mayReceive: (packet: PublishPacket) => boolean
   readonly receiveMaximum: number | undefined
 }
@@ -37,14 +38,17 @@ export class Outbox {
       const { messageId, ...packet } = this.#waiting.shift() as PublishPacket
       // Asked at the moment of sending: the rules may have changed while the message waited.
       if (!mayReceive(packet)) continue
-      send({ ...packet, dup: false, ...(packet.qos > 0 && { messageId: this.#nextId() }) })
+      if (packet.qos === 0) send({ ...packet, dup: false })
+      else {
+        const id = this.#nextId()
+        if (send({ ...packet, dup: false, messageId: id })) this.#inFlight.add(id)
+      }
     }
   }
 
   #nextId(): number {
     do this.#lastId = (this.#lastId % 65_535) + 1
     while (this.#inFlight.has(this.#lastId))
-    this.#inFlight.add(this.#lastId)
     return this.#lastId
   }
 }

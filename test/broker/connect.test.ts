@@ -1,6 +1,6 @@
 import { createAuthorizer, createMemoryStore, type DeniedEvent, hashPassword } from 'mqtt-warden'
+import { type BrokerAdapter, type ConnectPacket, createBrokerAdapter, type Will } from 'mqtt-warden/broker'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type BrokerAdapter, type ConnectPacket, createBrokerAdapter, type Will } from '../../src/broker/index.js'
 import { CODES, connectPacket, onTheWire, REASONS, refusing, VERSIONS } from './fixture.js'
 
 const everything = { publishAcl: [{ pattern: '#' }], subscribeAcl: [{ pattern: '#' }] }

@@ -276,6 +276,16 @@ describe('MQTT 5 on the example broker', () => {
     expect(received(subject, 'suback')).toMatchObject([{ granted: [0x9e] }])
   })
 
+  it('spares a client messages that are too large for it, and goes on with the next', async () => {
+    const properties = { maximumPacketSize: 200, receiveMaximum: 1 }
+    const subject = await client(5, { subscribeAcl: [{ pattern: 'size/#' }] }, { properties })
+    await subject.mqtt.subscribeAsync('size/#', { qos: 1 })
+    const publisher = await client(5, everything)
+    for (const text of ['x'.repeat(300), 'small']) await publisher.mqtt.publishAsync('size/x', text, { qos: 1 })
+    await hasText(subject, 'small')
+    expect(texts(subject)).toEqual(['small'])
+  })
+
   it('checks messages that wait for acknowledgements when it is their turn', async () => {
     const subject = await client(
       5,

@@ -17,7 +17,7 @@ import {
   createBrokerAdapter,
   type ProtocolVersion,
   type PublishPacket,
-} from '../../src/broker/index.js'
+} from 'mqtt-warden/broker'
 
 export const VERSIONS = [3, 4, 5] as const
 

@@ -1,6 +1,6 @@
 import { createAuthorizer, createMemoryStore } from 'mqtt-warden'
+import { type BrokerAdapterOptions, createBrokerAdapter } from 'mqtt-warden/broker'
 import { describe, expect, it } from 'vitest'
-import { type BrokerAdapterOptions, createBrokerAdapter } from '../../src/broker/index.js'
 
 const authorizer = createAuthorizer({ store: createMemoryStore() })
 

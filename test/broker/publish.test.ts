@@ -1,6 +1,6 @@
 import type { PublishModifiers, Qos } from 'mqtt-warden'
+import type { BrokerAdapterOptions, MessageProperties, PublishPacket } from 'mqtt-warden/broker'
 import { describe, expect, it } from 'vitest'
-import type { BrokerAdapterOptions, MessageProperties, PublishPacket } from '../../src/broker/index.js'
 import { CODES, connected, connectedAndRefused, onTheWire, publishPacket, REASONS, VERSIONS } from './fixture.js'
 
 const QOS = [0, 1, 2] as const

@@ -1,5 +1,4 @@
 import { createAuthorizer, createMemoryStore, hashPassword, type RecordStore } from 'mqtt-warden'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   type BrokerAdapter,
   type BrokerAdapterOptions,
@@ -9,7 +8,8 @@ import {
   type ProtocolVersion,
   type Revocation,
   type Will,
-} from '../../src/broker/index.js'
+} from 'mqtt-warden/broker'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { connected, connectPacket, onTheWire, publishPacket, VERSIONS } from './fixture.js'
 
 const key = { mountpoint: '', clientId: 'c1', username: 'u1' }
@@ -161,6 +161,8 @@ describe('recheck', () => {
     expect(seen).toEqual([['a', 'a/#', 'b']])
   })
 
+  const sharing = { sharedSubscriptions: true }
+
   it('finds those that a rule rewrites otherwise by now, or with a lower QoS', async () => {
     const rewriting = (filter: string, qos: 0 | 1) => ({
       passhash,
@@ -168,8 +170,10 @@ describe('recheck', () => {
       subscribeAcl: [{ pattern: 'a', modifiers: [{ filter, qos }] }],
     })
     await store.put(key, rewriting('x', 1))
-    const { lost } = await subscribed(4, {}, 'a')
+    const { lost } = await subscribed(5, sharing, 'a')
     expect(lost()).toEqual([])
+    await store.put(key, rewriting('$share/g/x', 1))
+    expect(lost()).toEqual(['a'])
     await store.put(key, rewriting('y', 1))
     expect(lost()).toEqual(['a'])
     await store.put(key, rewriting('x', 0))
@@ -179,10 +183,10 @@ describe('recheck', () => {
   })
 
   it('finds shared subscriptions that the version of a client does not know', async () => {
-    const { adapter, lost, session } = await subscribed(5, { sharedSubscriptions: true }, '$share/g/a')
+    const { adapter, lost, session } = await subscribed(5, sharing, '$share/g/a')
     expect(lost()).toEqual([])
     const { granted } = adapter.subscribe(session, { messageId: 1, subscriptions: [request('$share/g/a')] })
-    const older = await logIn(4, undefined, { sharedSubscriptions: true })
+    const older = await logIn(4, undefined, sharing)
     expect(older.adapter.recheck(older.session, granted)).toEqual(granted)
   })
 

@@ -1,6 +1,6 @@
 import type { SubscribeRule } from 'mqtt-warden'
+import type { BrokerAdapterOptions, SubscribePacket, SubscriptionRequest } from 'mqtt-warden/broker'
 import { describe, expect, it } from 'vitest'
-import type { BrokerAdapterOptions, SubscribePacket, SubscriptionRequest } from '../../src/broker/index.js'
 import { CODES, connected, connectedAndRefused, onTheWire, REASONS, VERSIONS } from './fixture.js'
 
 const OPTIONS = { noLocal: false, retainAsPublished: false, retainHandling: 'send_retain' } as const
@@ -69,6 +69,8 @@ describe('SUBACK', () => {
     expect(wanted.send?.properties).toEqual({ reasonString: 'refused: no rule allows it' })
     const granted = await subscribed(5, [{ pattern: '#' }], [{ topic: 'a', qos: 0 }], options)
     expect(granted.send?.properties).toBeUndefined()
+    const older = await subscribed(4, [], rows, options)
+    expect(older.send).toEqual({ cmd: 'suback', messageId: 9, granted: [0x80, 0x80] })
     const { adapter, session } = await connected(5, {}, options, { properties: { maximumPacketSize: 100 } })
     const many = Array.from({ length: 60 }, () => ({ topic: 'a', qos: 0 }) as const)
     expect(adapter.subscribe(session, subscribe(...many)).send?.properties).toBeUndefined()
@@ -106,7 +108,8 @@ describe('a grant', () => {
   })
 
   it.each(VERSIONS)('of a rule that rewrites has its filter, QoS and options, in MQTT %i', async version => {
-    const modifiers = [{ filter: 'x/#', qos: 1, noLocal: true, retainHandling: 'dont_send' }] as const
+    const rewritten = { filter: 'x/#', qos: 1, noLocal: true, retainAsPublished: false } as const
+    const modifiers = [{ ...rewritten, retainHandling: 'dont_send' }] as const
     const { send, granted } = await subscribed(
       version,
       [{ pattern: 'a', modifiers }],
@@ -118,10 +121,18 @@ describe('a grant', () => {
         requestedQos: 2,
         filter: 'x/#',
         qos: 1,
-        options: { noLocal: true, retainAsPublished: true, retainHandling: 'dont_send' },
+        options: { noLocal: true, retainAsPublished: false, retainHandling: 'dont_send' },
       },
     ])
     expect(send).toMatchObject({ granted: [1] })
+  })
+
+  it('of a rule that rewrites has the options of the request where the rule names none', async () => {
+    const modifiers = [{ filter: 'x', qos: 0 }] as const
+    const request = { topic: 'a', qos: 0, nl: true, rap: true, rh: 1 } as const
+    const { granted } = await subscribed(5, [{ pattern: 'a', modifiers }], [request])
+    const options = { noLocal: true, retainAsPublished: true, retainHandling: 'send_if_new_sub' }
+    expect(granted).toMatchObject([{ filter: 'x', options }])
   })
 
   it('of a rule that rewrites lets the client receive what the new filter matches', async () => {
