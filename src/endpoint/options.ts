@@ -1,4 +1,4 @@
-import { integerOption } from '../password/options.js'
+import { integerOption } from '../options.js'
 import type { EndpointFailure, EndpointOptions, EndpointResponse } from './types.js'
 
 /** Defaults and ranges of the limits. */

@@ -1,6 +1,6 @@
 import { createServer, type Server, type ServerOptions } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions as TlsServerOptions } from 'node:https'
-import { integerOption } from '../password/options.js'
+import { integerOption } from '../options.js'
 import { ENDPOINT_DEFAULTS } from './options.js'
 import type { Endpoint } from './types.js'
 
