@@ -15,8 +15,8 @@ const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
   endpoint: ['acl', 'record', 'authorizer'],
   aedes: ['acl', 'record', 'authorizer'],
   broker: ['acl', 'record', 'authorizer'],
-  vernemq: ['acl', 'record', 'authorizer', 'endpoint'],
-  http: ['acl', 'record', 'authorizer', 'endpoint'],
+  vernemq: ['acl', 'record', 'store', 'authorizer', 'endpoint'],
+  http: ['acl', 'record', 'store', 'authorizer', 'endpoint'],
   cli: ['acl', 'record', 'password', 'store', 'redis', 'authorizer', 'endpoint', 'vernemq', 'http'],
 }
 
