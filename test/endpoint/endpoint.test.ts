@@ -184,7 +184,7 @@ describe('the node face', () => {
     socket.on('data', data => {
       text += data
     })
-    await once(socket, 'close')
+    await new Promise(resolve => socket.once('close', resolve))
     return text
   }
 
