@@ -25,6 +25,8 @@ interface Span {
   endedAt: number
   /** When the authorizer was told of the write that ended it. */
   toldAt: number
+  /** The same, in steps of the world. */
+  toldIn: number
 }
 
 interface Read {
@@ -43,6 +45,7 @@ class WorldStore implements RecordStore {
   readonly spans: Record<string, Span[]> = {}
   /** News on their way, in order. */
   readonly news: { event: StoreEvent; told?: () => void }[] = []
+  steps = 0
   link: 'live' | 'deaf' = 'deaf'
   #heardUntil = Number.NEGATIVE_INFINITY
   #listener: StoreListener = () => {}
@@ -81,6 +84,7 @@ class WorldStore implements RecordStore {
     this.spans[id]!.push(spanOf(record))
     const told = () => {
       ended.toldAt = performance.now()
+      ended.toldIn = this.steps
     }
     if (this.link === 'live') this.news.push({ event: { type: 'changed', key: keyOf(id) }, told })
   }
@@ -135,7 +139,8 @@ class WorldStore implements RecordStore {
 }
 
 function spanOf(record: AclRecord | undefined): Span {
-  return { record, endedAt: Number.POSITIVE_INFINITY, toldAt: Number.POSITIVE_INFINITY }
+  const never = Number.POSITIVE_INFINITY
+  return { record, endedAt: never, toldAt: never, toldIn: never }
 }
 
 /** The store, the authorizer, and everything that came of it. */
@@ -160,6 +165,7 @@ class World {
   }
 
   logIn(client: string): void {
+    const begunIn = this.store.steps
     this.#later(async () => {
       const login = await this.authorizer.authenticate(connectOf(client))
       if (!login.allow) return
@@ -167,24 +173,25 @@ class World {
       this.sessions.push({ session, openedAt: performance.now() })
       const [pattern] = patternsOf(session.acl)
       expect(this.#spanOf(session.recordKey!.clientId, pattern!)?.record?.passhash).toBe('plain:pw')
-      this.decide(session)
+      this.decide(session, begunIn)
     })
   }
 
-  decide(session: Session): void {
+  decide(session: Session, begunIn = 0): void {
     for (const pattern of patternsOf(session.acl)) {
       const answers = [session.authorizePublish(pattern), session.authorizeSubscribe(pattern)]
-      if (answers.some(({ allow }) => allow)) this.#judge(session.principal.clientId, pattern)
+      if (answers.some(({ allow }) => allow)) this.#judge(session.principal.clientId, pattern, begunIn)
     }
   }
 
   /** The same for decisions without a session, which are made when they are answered. */
   ask(client: string): void {
+    const begunIn = this.store.steps
     for (const { record } of [client, '*'].flatMap(id => this.store.spans[id]!.slice(-2))) {
       for (const pattern of record === undefined ? [] : patternsOf(record)) {
         this.#later(async () => {
           const { allow } = await this.authorizer.authorizePublish(keyOf(client), pattern)
-          if (allow) this.#judge(client, pattern)
+          if (allow) this.#judge(client, pattern, begunIn)
         })
       }
     }
@@ -194,18 +201,20 @@ class World {
     work().catch(error => this.failures.push(error))
   }
 
-  /** A decision may rest only on what stood under a key not longer ago than the bound, and was not told to have ended. */
-  #judge(client: string, pattern: string): void {
+  /**
+   * A decision may rest only on what stood under a key not longer ago than the bound, and was not told to have ended, or
+   * not long ago; one that was begun when that was told already, not at all.
+   */
+  #judge(client: string, pattern: string, begunIn: number): void {
     const own = this.#spanOf(client, pattern)
     const absences = this.store.spans[client]!.filter(({ record }) => record === undefined)
     const grounds = own === undefined ? [this.#spanOf('*', pattern)!, absences.at(-1)!] : [own]
-    for (const span of grounds) this.#demandTrusted(span)
-  }
-
-  #demandTrusted({ endedAt, toldAt }: Span): void {
     const now = performance.now()
-    expect(now - endedAt).toBeLessThanOrEqual(BOUND_MS)
-    expect(now - toldAt).toBeLessThan(LIMITS.readTimeoutMs)
+    for (const { endedAt, toldAt, toldIn } of grounds) {
+      expect(now - endedAt).toBeLessThanOrEqual(BOUND_MS)
+      expect(now - toldAt).toBeLessThan(LIMITS.readTimeoutMs)
+      expect(toldIn).toBeGreaterThanOrEqual(begunIn)
+    }
   }
 
   #spanOf(id: string, pattern: string): Span | undefined {
@@ -317,6 +326,7 @@ it('whatever happens in whatever order, no decision rests on what ended longer a
       const world = new World()
       try {
         for (const act of sequence) {
+          world.store.steps++
           act(world)
           await turn()
           for (const { session } of world.sessions) world.decide(session)
