@@ -5,6 +5,7 @@ import { WardenError } from '../errors.js'
 import { addCheckCommand } from './check.js'
 import { CliFault, EXIT, warnLine } from './io.js'
 import { addPasswordCommands } from './password.js'
+import { addServeCommand } from './serve.js'
 
 // Whoever reads the output may stop early, as `head` does.
 process.stdout.on('error', () => process.exit())
@@ -23,6 +24,7 @@ const program = new Command('mqtt-warden')
 
 addPasswordCommands(program)
 addCheckCommand(program)
+addServeCommand(program)
 for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')
 
 try {

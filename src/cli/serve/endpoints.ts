@@ -1,0 +1,73 @@
+import { Redis } from 'ioredis'
+import type { Authorizer } from '../../authorizer/index.js'
+import type { Endpoint, EndpointAccess } from '../../endpoint/index.js'
+import { createEmqxHandler, createGoAuthHandler, createNanomqHandler, createRabbitmqHandler } from '../../http/index.js'
+import {
+  createRedisPeers,
+  createVernemqAdmin,
+  createWebhookHandler,
+  enforceOnVernemq,
+  type VernemqEnforcement,
+} from '../../vernemq/index.js'
+import type { Log } from './log.js'
+import type { Metrics } from './metrics.js'
+import type { ServerOptions } from './server.js'
+
+/** Where each broker asks, by the first part of the path. */
+export function createEndpoints(
+  authorizer: Authorizer,
+  options: ServerOptions,
+  log: Log,
+  enforcement: VernemqEnforcement | undefined,
+): ReadonlyMap<string, Pick<Endpoint, 'node'>> {
+  const { unknownFacts, goAuthMode, cacheSeconds, secret, tlsClientCa } = options
+  const access: EndpointAccess = {
+    ...(secret !== undefined && { pathSecret: secret }),
+    clientCertificate: tlsClientCa !== undefined,
+  }
+  const shared = { ...access, onError: (error: unknown, place: string) => log.error(error, place) }
+  const http = { ...shared, unknownFacts }
+  return new Map<string, Pick<Endpoint, 'node'>>([
+    ['vernemq', createWebhookHandler(authorizer, { ...shared, ...(enforcement && { enforcement, cacheSeconds }) })],
+    ['emqx', createEmqxHandler(authorizer, http)],
+    ['rabbitmq', createRabbitmqHandler(authorizer, http)],
+    ['mosquitto', createGoAuthHandler(authorizer, { ...http, responseMode: goAuthMode })],
+    ['nanomq', createNanomqHandler(authorizer, http)],
+  ])
+}
+
+/** What carries changes to a VerneMQ cluster, as long as the server runs. */
+interface Enforced extends AsyncDisposable {
+  readonly enforcement: VernemqEnforcement
+}
+
+/** Carries changes to the nodes of a VerneMQ cluster; what several such servers share is kept in the same Redis. */
+export function enforce(
+  authorizer: Authorizer,
+  { redis: url, vernemq }: ServerOptions,
+  log: Log,
+  metrics: Metrics,
+): Enforced | undefined {
+  if (vernemq === undefined) return undefined
+  const admin = createVernemqAdmin(vernemq)
+  const redis = new Redis(url, { commandTimeout: 2_000, maxRetriesPerRequest: 1, enableOfflineQueue: false })
+  redis.on('error', error => log.error(error, 'vernemq peers'))
+  const enforcement = enforceOnVernemq(authorizer, admin, {
+    peers: createRedisPeers(redis),
+    onFault: ({ error, what, node, isGivenUp }) =>
+      log.error(error, ['vernemq', what, node, isGivenUp ? 'given up' : ''].filter(Boolean).join(' ')),
+  })
+  metrics.gauge('vernemq_revocation_bound_seconds', 'Longest a revoked right can survive on VerneMQ.', () => {
+    return enforcement.freshness().boundMs / 1_000
+  })
+  metrics.gauge('vernemq_pending', 'Clients that still have to be disconnected or judged anew.', () => {
+    return enforcement.freshness().pending
+  })
+  return {
+    enforcement,
+    async [Symbol.asyncDispose]() {
+      await enforcement.close()
+      redis.disconnect()
+    },
+  }
+}

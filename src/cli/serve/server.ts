@@ -1,0 +1,127 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Semantics } from '../../acl/types.js'
+import { createAuthorizer } from '../../authorizer/index.js'
+import { createEndpointServer, type EndpointServerOptions } from '../../endpoint/index.js'
+import { createRedisStore } from '../../redis/index.js'
+import type { RecordStore } from '../../store/types.js'
+import { CliFault } from '../io.js'
+import { createEndpoints, enforce } from './endpoints.js'
+import { Health } from './health.js'
+import { Log } from './log.js'
+import { Metrics } from './metrics.js'
+import { createListener, type Page } from './routes.js'
+
+/** What `serve` was told, checked as far as the command line goes. */
+export interface ServerOptions {
+  readonly redis: string
+  readonly keyPrefix?: string
+  readonly semantics: Semantics
+  readonly port: number
+  readonly listen: string
+  readonly tlsCert?: string
+  readonly tlsKey?: string
+  readonly tlsClientCa?: string
+  readonly secret: string | undefined
+  readonly unknownFacts: 'refuse' | 'allow'
+  readonly goAuthMode: 'status' | 'json' | 'text'
+  readonly vernemq: { readonly nodes: readonly string[]; readonly apiKey: string } | undefined
+  readonly cacheSeconds: number
+}
+
+/** Longest wait for requests under way, in milliseconds; a login takes 10 s at most. */
+const STOP_MS = 12_000
+
+/** Runs until a signal says stop. Resolves when everything is closed. */
+export async function runServer(options: ServerOptions): Promise<void> {
+  const log = new Log()
+  const metrics = new Metrics()
+  const tls = await readTls(options)
+  await using store = openStore(options)
+  await using authorizer = createAuthorizer({ store, unknownPayloadSize: options.unknownFacts })
+  log.follow(authorizer)
+  metrics.follow(authorizer)
+  await using enforced = asFault(() => enforce(authorizer, options, log, metrics))
+  const health = new Health(authorizer, store)
+  const pages = new Map<string, () => Page | Promise<Page>>([
+    ['/health/live', () => health.live()],
+    ['/health/ready', () => health.ready()],
+    ['/metrics', async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() })],
+  ])
+  const counting = metrics.counting(authorizer)
+  const endpoints = asFault(() => createEndpoints(counting, options, log, enforced?.enforcement))
+  const server = asFault(() => createEndpointServer({ node: createListener({ endpoints, pages }, metrics) }, tls))
+  await listen(server, options)
+  log.line('info', 'start', { url: urlOf(server, tls.tls !== undefined), pid: process.pid })
+  const signal = await stopSignal()
+  health.isStopping = true
+  log.line('info', 'stopping', { signal })
+  await stop(server)
+  log.line('info', 'stop')
+}
+
+function urlOf(server: Server, isTls: boolean): string {
+  const { address, family, port } = server.address() as AddressInfo
+  return `${isTls ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+}
+
+async function readTls({ tlsCert, tlsKey, tlsClientCa }: ServerOptions): Promise<EndpointServerOptions> {
+  if (tlsCert === undefined || tlsKey === undefined) return {}
+  const [cert, key] = [await readPem(tlsCert), await readPem(tlsKey)]
+  if (tlsClientCa === undefined) return { tls: { cert, key } }
+  // Connections without a certificate are let in, for the pages; the endpoints refuse them.
+  return { tls: { cert, key, ca: await readPem(tlsClientCa), requestCert: true, rejectUnauthorized: false } }
+}
+
+async function readPem(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new CliFault(`${path}: ${(error as Error).message}`)
+  }
+}
+
+function openStore({ redis, keyPrefix, semantics }: ServerOptions): RecordStore {
+  return asFault(() => createRedisStore(redis, { semantics, ...(keyPrefix !== undefined && { keyPrefix }) }))
+}
+
+/** What the command line got wrong, in one line and without a stack. */
+function asFault<T>(make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    throw new CliFault((error as Error).message)
+  }
+}
+
+async function listen(server: Server, { port, listen: host }: ServerOptions): Promise<void> {
+  try {
+    server.listen(port, host)
+    await once(server, 'listening')
+  } catch (error) {
+    throw new CliFault(`cannot listen: ${(error as Error).message}`)
+  }
+}
+
+/** Resolves with the first signal to stop; the second ends the process as it would have without us. */
+function stopSignal(): Promise<string> {
+  return new Promise(resolve => {
+    const signals = ['SIGTERM', 'SIGINT'] as const
+    const heard = (signal: NodeJS.Signals): void => {
+      for (const name of signals) process.off(name, heard)
+      resolve(signal)
+    }
+    for (const name of signals) process.on(name, heard)
+  })
+}
+
+/** Takes no new connections, lets requests finish, and cuts what is left in the end. */
+async function stop(server: Server): Promise<void> {
+  const closed = new Promise(resolve => server.close(resolve))
+  server.closeIdleConnections()
+  const timer = setTimeout(() => server.closeAllConnections(), STOP_MS)
+  await closed
+  clearTimeout(timer)
+}
