@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { CONSUMED, type EndpointCore, NO_ANSWER, TOO_LARGE, TOO_MANY, TOO_SLOW } from './core.js'
 import type { EndpointFailure, EndpointRequest, EndpointResponse } from './types.js'
 
@@ -55,8 +56,8 @@ export class NodeExchange implements EndpointRequest {
 
   run(): void {
     const { headers, socket } = this.#req
-    const hasCertificate = (socket as { authorized?: boolean }).authorized === true
-    const passed = this.#core.gate.pass({ path: this.path, authorization: headers.authorization, hasCertificate })
+    const approach = { authorization: headers.authorization, hasCertificate: hasCertificate(socket) }
+    const passed = this.#core.gate.pass({ path: this.path, ...approach })
     if (typeof passed !== 'string') {
       this.#fail(passed)
     } else if (Number(headers['content-length'] ?? 0) > this.#core.settings.maxBodyBytes) {
@@ -166,4 +167,10 @@ export class NodeExchange implements EndpointRequest {
     this.#chunks.length = 0
     if (!this.#res.writableFinished) this.#controller?.abort()
   }
+}
+
+/** Whether the peer has shown a certificate that the server accepts. */
+function hasCertificate(socket: Socket & Partial<Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>>): boolean {
+  // Node calls a resumed TLS 1.3 session authorised although its client never showed a certificate.
+  return socket.authorized === true && socket.getPeerX509Certificate?.() !== undefined
 }

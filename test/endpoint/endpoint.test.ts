@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   createEndpoint,
@@ -15,6 +16,7 @@ import {
   readText,
   routeByPrefix,
 } from '../../src/endpoint/index.js'
+import { CERTIFICATE, CERTIFICATE_KEY } from '../helpers/certificate.js'
 import { deferred } from '../helpers/deferred.js'
 
 const SECRET = 'correct-horse-battery'
@@ -304,6 +306,41 @@ describe('the node face', () => {
     req.resume()
     await once(req, 'end')
   }
+})
+
+describe('client certificates', () => {
+  it('are wanted on resumed TLS sessions too', async () => {
+    const endpoint = createEndpoint(echo, { clientCertificate: true })
+    const tls = {
+      cert: CERTIFICATE,
+      key: CERTIFICATE_KEY,
+      ca: CERTIFICATE,
+      requestCert: true,
+      rejectUnauthorized: false,
+    }
+    const port = await listen(createEndpointServer(endpoint, { tls }))
+    const ask = async (own: object, session?: Buffer) => {
+      const options = { port, host: '127.0.0.1', ca: CERTIFICATE, ...own, ...(session && { session }) }
+      const socket = connectTls(options)
+      const tickets: Buffer[] = []
+      socket.on('session', ticket => tickets.push(ticket))
+      socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+      let text = ''
+      socket.on('data', data => (text += data))
+      await once(socket, 'secureConnect')
+      const isReused = socket.isSessionReused()
+      await once(socket, 'close')
+      return { status: Number(text.split(' ')[1]), isReused, session: tickets[0] }
+    }
+    for (const [own, status] of [
+      [{}, 403],
+      [{ cert: CERTIFICATE, key: CERTIFICATE_KEY }, 200],
+    ] as const) {
+      const first = await ask(own)
+      expect(first).toMatchObject({ status, isReused: false })
+      expect(await ask(own, first.session)).toMatchObject({ status, isReused: true })
+    }
+  })
 })
 
 describe('createEndpointServer', () => {
