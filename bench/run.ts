@@ -3,6 +3,7 @@ import { cpus, loadavg } from 'node:os'
 import { type Sample, spread } from './harness.js'
 import { matchBench } from './match/bench.js'
 import { type Budget, printBudgets, printTables } from './table.js'
+import { webhookBench } from './webhook/bench.js'
 
 /** A set of cases that are measured together, and what is promised about them. */
 interface Bench {
@@ -10,18 +11,18 @@ interface Bench {
   readonly packages: readonly string[]
   /** The subject that the others are compared with. */
   readonly base: string
-  measure(): Sample[]
+  measure(): Sample[] | Promise<Sample[]>
   budgets(samples: readonly Sample[]): Budget[]
 }
 
-const benches: Readonly<Record<string, Bench>> = { match: matchBench }
+const benches: Readonly<Record<string, Bench>> = { match: matchBench, webhook: webhookBench }
 
 function versionOf(name: string): string {
   const path = name === 'mqtt-warden' ? '../package.json' : `../node_modules/${name}/package.json`
   return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version
 }
 
-function runBench(name: string, bench: Bench): void {
+async function runBench(name: string, bench: Bench): Promise<void> {
   const machine = {
     date: new Date().toISOString().slice(0, 10),
     node: process.version,
@@ -31,7 +32,7 @@ function runBench(name: string, bench: Bench): void {
     packages: Object.fromEntries(['mqtt-warden', ...bench.packages].map(one => [one, versionOf(one)])),
   }
   console.log(`${name}: ${JSON.stringify(machine)}\n`)
-  const samples = bench.measure()
+  const samples = await bench.measure()
   const budgets = bench.budgets(samples)
   printTables(samples, bench.base)
   printBudgets(budgets)
@@ -51,5 +52,5 @@ const names = process.argv.slice(2)
 for (const name of names.length > 0 ? names : Object.keys(benches)) {
   const bench = Object.hasOwn(benches, name) ? benches[name] : undefined
   if (bench === undefined) throw new TypeError(`no bench ${name}; there are: ${Object.keys(benches).join(', ')}`)
-  runBench(name, bench)
+  await runBench(name, bench)
 }
