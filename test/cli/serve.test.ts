@@ -297,15 +297,10 @@ describe('mqtt-warden serve', () => {
       const { port, protocol } = new URL(served.url)
       expect(protocol).toBe('https:')
       const status = async (path: string, own: object): Promise<number | undefined> => {
-        const options = {
-          port,
-          path,
-          host: '127.0.0.1',
-          method: path === '/metrics' ? 'GET' : 'POST',
-          ca: CERTIFICATE,
-          ...own,
-        }
-        const [response] = (await once(httpsRequest(options).end('{}'), 'response')) as [IncomingMessage]
+        const isPage = path === '/metrics'
+        const options = { port, path, host: '127.0.0.1', method: isPage ? 'GET' : 'POST', ca: CERTIFICATE, ...own }
+        const request = httpsRequest(options).end(isPage ? '' : '{}')
+        const [response] = (await once(request, 'response')) as [IncomingMessage]
         response.resume()
         return response.statusCode
       }
