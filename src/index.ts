@@ -66,6 +66,7 @@ export {
   HashBusy,
   HashFailed,
   HashTimeout,
+  HookRequestInvalid,
   OutcomeUnknown,
   PasswordInvalid,
   RecordConflict,

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import * as warden from 'mqtt-warden'
 import { type DenyReason, reasons } from 'mqtt-warden'
@@ -19,10 +20,27 @@ function table(heading: string): string[][] {
   )
 }
 
+/** The blocks of a language behind a heading. */
+function blocks(heading: string, language: string): string[] {
+  const [, section = ''] = README.split(`\n${heading}\n`)
+  return [...section.split(/\n## /)[0]!.matchAll(new RegExp(`\\n\`\`\`${language}\\n(.*?)\`\`\``, 'gs'))].map(
+    match => match[1]!,
+  )
+}
+
 const unquote = (cell: string) => cell.replaceAll('`', '')
 const number = (cell: string) => Number(unquote(cell).replaceAll(',', '').replaceAll('_', ''))
 
 describe('README', () => {
+  it('prints with its first program what it says it prints', () => {
+    const [program] = blocks('## A complete program', 'js')
+    const [output] = blocks('## A complete program', 'text')
+    const root = new URL('../../', import.meta.url)
+    const printed = execFileSync(process.execPath, ['--input-type=module', '--eval', program!], { cwd: root })
+    expect(printed.toString()).toBe(output)
+    expect(program!.split('\n').length).toBeLessThanOrEqual(26)
+  })
+
   it('has a row for every deny reason, with its codes and wording, and no other', () => {
     const rows = table('## Deny reasons').map(cells => cells.map(unquote))
     const expected = (Object.keys(reasons) as DenyReason[]).map(reason => {
