@@ -28,12 +28,11 @@ const SCRIPTS = ['/usr/lib/rabbitmq/bin/rabbitmq-server', '/opt/homebrew/sbin/ra
  * Starts RabbitMQ, in a folder and on ports of its own, and resolves when it accepts MQTT clients.
  *
  * @param authUrl Where its `user`, `vhost`, `resource` and `topic` are asked.
- * @param method How they are asked.
  */
-export async function startRabbitmq(authUrl: string, method: 'get' | 'post' = 'post'): Promise<Rabbitmq> {
+export async function startRabbitmq(authUrl: string): Promise<Rabbitmq> {
   const dir = await mkdtemp(join(tmpdir(), 'warden-rabbitmq-'))
   const [port, distPort, epmdPort] = [await freePort(), await freePort(), await freePort()]
-  const env = await prepare(dir, { port, distPort, epmdPort }, authUrl, method)
+  const env = await prepare(dir, { port, distPort, epmdPort }, authUrl)
   // Started by us, so that it can be ended by us: RabbitMQ would leave one behind.
   const epmd = launch('epmd', ['-port', String(epmdPort), '-address', '127.0.0.1'], env)
   const server = launch(SCRIPTS.find(existsSync) ?? 'rabbitmq-server', [], env)
@@ -70,21 +69,16 @@ interface Ports {
 }
 
 /** Writes its configuration and returns the variables that keep it away from the system's own. */
-async function prepare(
-  dir: string,
-  { port, distPort, epmdPort }: Ports,
-  authUrl: string,
-  method: string,
-): Promise<NodeJS.ProcessEnv> {
+async function prepare(dir: string, { port, distPort, epmdPort }: Ports, authUrl: string): Promise<NodeJS.ProcessEnv> {
   const conf = [
     'listeners.tcp = none',
     'auth_backends.1 = http',
-    `auth_http.http_method = ${method}`,
+    'auth_http.http_method = post',
     ...['user', 'vhost', 'resource', 'topic'].map(call => `auth_http.${call}_path = ${authUrl}/${call}`),
     `mqtt.listeners.tcp.1 = 127.0.0.1:${port}`,
     'mqtt.allow_anonymous = false',
   ]
-  for (const folder of ['home', 'mnesia', 'log']) await mkdir(join(dir, folder))
+  for (const folder of ['home', 'mnesia', 'log', 'conf.d', 'schema', 'generated']) await mkdir(join(dir, folder))
   await writeFile(join(dir, 'rabbitmq.conf'), `${conf.join('\n')}\n`)
   await writeFile(join(dir, 'enabled_plugins'), '[rabbitmq_mqtt,rabbitmq_auth_backend_http].\n')
   return {
@@ -101,6 +95,10 @@ async function prepare(
     RABBITMQ_CONFIG_FILE: join(dir, 'rabbitmq.conf'),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(dir, 'enabled_plugins'),
     RABBITMQ_CONF_ENV_FILE: '/dev/null',
+    RABBITMQ_CONFIG_FILES: join(dir, 'conf.d'),
+    RABBITMQ_ADVANCED_CONFIG_FILE: join(dir, 'advanced.config'),
+    RABBITMQ_SCHEMA_DIR: join(dir, 'schema'),
+    RABBITMQ_GENERATED_CONFIG_DIR: join(dir, 'generated'),
     // Lets the script become the server instead of waiting for it, so that our signals reach the server.
     RUNNING_UNDER_SYSTEMD: 'true',
   }
