@@ -279,10 +279,14 @@ class StoreAuthorizer implements Authorizer {
     const problem = identityProblem(principal)
     if (problem !== undefined) return [denied('client_id_refused'), problem]
     try {
-      const { account } = await this.#resolver.settle(principal, async isCurrent => {
-        const known = await this.#resolve(principal)
-        return isCurrent() ? known : undefined
-      })
+      // What is held is current: nothing waits between the look-up and the decision.
+      const held = this.#resolver.held(principal, {})
+      const { account } =
+        held ??
+        (await this.#resolver.settle(principal, async isCurrent => {
+          const known = await this.#resolve(principal)
+          return isCurrent() ? known : undefined
+        }))
       if (this.#isClosed) return [denied('closed')]
       if (account === undefined) return [denied('bad_credentials'), 'no record']
       if (account instanceof RecordInvalid) return [denied('record_invalid'), account.message]
