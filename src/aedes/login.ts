@@ -53,7 +53,7 @@ export function authenticateHook(context: Context): Hooks['authenticate'] {
       if (controller.signal.aborted) return
       controller.abort()
       clearTimeout(timer)
-      unwatch()
+      client.conn.off('close', hangUp)
       callback(refused ?? null, refused === undefined)
       // aedes forgets a client whose login ends after the broker was closed, with its socket open.
       if (context.broker.closed) client.close()
@@ -62,7 +62,8 @@ export function authenticateHook(context: Context): Hooks['authenticate'] {
       reportDeadline(context, client, username)
       answer(refusal('deadline'))
     }, deadlineMs).unref()
-    const unwatch = watchHangUp(client, () => answer(refusal('closed')))
+    const hangUp = (): void => answer(refusal('closed'))
+    client.conn.once('close', hangUp)
     const will = context.connects.get(client)?.will
     const { signal } = controller
     void logIn(context, { client, username, password, will, signal }).then(answer)
@@ -160,20 +161,6 @@ function askGuest(context: Context, { client, username, password }: Attempt): Pr
       deadlineMs: context.settings.deadlineMs,
     })
   })
-}
-
-/** Calls back when the connection ends. aedes does not read while it authenticates, and so does not notice. */
-function watchHangUp({ conn }: BrokerClient, hangUp: () => void): () => void {
-  // Reading nothing lets the stream find out that it has ended. What came after the CONNECT is left for aedes.
-  const probe = (): void => {
-    if (conn.readableLength === 0) conn.read(0)
-  }
-  conn.on('readable', probe)
-  conn.on('close', hangUp)
-  return () => {
-    conn.off('readable', probe)
-    conn.off('close', hangUp)
-  }
 }
 
 function toError(error: unknown, hook: string): Error {

@@ -37,10 +37,11 @@ export function tidyUp(context: Context): () => void {
 
 /** Brings one stored session in line with what its account may do now; wipes it when there is no account any more. */
 export async function tidySession(context: Context, clientId: string): Promise<void> {
-  const { authorizer, claims, members, sleepers, gate, persistence, settings } = context
+  const { authorizer, claims, sleepers, gate, persistence, settings } = context
   await claims.run(clientId, async () => {
     const owner = sleepers.ownerOf(clientId)
-    if (owner === undefined || members.holder(clientId) !== undefined) return
+    // Its client may be back by now.
+    if (owner === undefined) return
     const { mountpoint, username } = owner
     const granted = await authorizer.access({ mountpoint, clientId, username })
     if (granted.allow) {

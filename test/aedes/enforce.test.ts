@@ -51,6 +51,13 @@ describe.each(persistences)('a change of the rules, sessions in $kind', ({ optio
       return addSubscriptions.apply(broker.persistence, args)
     }
     const socket = await rawClient(ground.port, 's1', 'sensor', { clean: false })
+    // Somebody else may stand before the persistence too, and let the answer through a little later.
+    const { addSubscriptions: guarded } = broker.persistence
+    broker.persistence.addSubscriptions = async (...args) => {
+      const result = await guarded(...args)
+      for (let turn = 0; turn < 10; turn++) await undefined
+      return result
+    }
     const subscriptions = ['c', 'd'].map(topic => ({ topic, qos: 1 }))
     socket.send({ cmd: 'subscribe', messageId: 1, subscriptions })
     await eventually(() => isStoring, 'the subscriptions are being stored')

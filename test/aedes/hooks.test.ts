@@ -95,6 +95,29 @@ describe('a hook found in place', () => {
     expect(await broker.persistence.subscriptionsByClient({ id: 's1' })).toMatchObject([{ topic: 'fine', qos: 1 }])
   })
 
+  it.each([
+    { title: 'refuses', error: null, kept: ['a'], open: true },
+    { title: 'fails on', error: new Error('no'), kept: ['a', 'b'], open: false },
+  ])('authorizeSubscribe that $title a stored filter leaves $kept stored', async ({ error, kept, open }) => {
+    let isRefusing = false
+    const authorizeSubscribe: AedesOptions['authorizeSubscribe'] = (_client, subscription, done) => {
+      if (isRefusing && subscription.topic === 'b') done(error, null)
+      else done(null, subscription)
+    }
+    const { port, broker } = await stage({ records, broker: { authorizeSubscribe } })
+    const first = await rawClient(port, 's1', 'sensor', { clean: false })
+    first.send(subscribe('a', 'b'), { cmd: 'disconnect' })
+    await first.closed()
+    await eventually(() => broker.clients.s1 === undefined, 'the client is gone')
+    isRefusing = true
+    const second = await raw(port)
+    second.send(connectPacket('s1', 'sensor', { clean: false }))
+    if (open) expect(await second.next('connack')).toMatchObject({ returnCode: 0, sessionPresent: true })
+    else await second.closed()
+    const stored = async () => (await broker.persistence.subscriptionsByClient({ id: 's1' })).map(({ topic }) => topic)
+    await eventually(async () => (await stored()).join() === kept.join(), 'the stored session is dealt with')
+  })
+
   it('authorizeSubscribe that takes its time is not overtaken by a change of the rules', async () => {
     const answers: (() => void)[] = []
     const authorizeSubscribe: AedesOptions['authorizeSubscribe'] = (_client, subscription, done) => {

@@ -1,9 +1,21 @@
 import { once } from 'node:events'
+import type { Client } from 'aedes'
 import { createMemoryStore, type RecordStore, reasons } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
 import { deferred } from '../helpers/deferred.js'
 import { eventually } from '../helpers/eventually.js'
-import { account, client, closeBroker, connectPacket, key, PASSWORD, raw, rawClient, stage } from './setup.js'
+import {
+  account,
+  client,
+  closeBroker,
+  connectPacket,
+  key,
+  type OpenBroker,
+  PASSWORD,
+  raw,
+  rawClient,
+  stage,
+} from './setup.js'
 
 const records = [[key('sensor'), account(['t'], ['t'])]] as const
 
@@ -18,6 +30,16 @@ function slowStore(gate: Promise<void>): RecordStore {
       return get(...args)
     },
   })
+}
+
+/** The clients aedes makes, from their first packet on. */
+function trackClients(broker: OpenBroker): { clients: Client[] } {
+  const clients: Client[] = []
+  broker.preConnect = (client, _packet, done) => {
+    clients.push(client)
+    done(null, true)
+  }
+  return { clients }
 }
 
 describe('a login', () => {
@@ -200,6 +222,14 @@ describe('a client that leaves', () => {
     const gate = deferred()
     const persistence = broker.persistence as unknown as { delWill(of: object): Promise<unknown> }
     const { delWill } = persistence
+    // As with a message emitter that is far away, the subscription is down only after the connection is closed.
+    const { mq } = broker as unknown as { mq: { removeListener(topic: string, func: unknown, done: () => void): void } }
+    const { removeListener } = mq
+    const emitter = deferred()
+    mq.removeListener = (topic, func, done) => {
+      void emitter.promise.then(() => removeListener.call(mq, topic, func, done))
+    }
+    const { clients } = trackClients(broker)
     let isRestored = false
     persistence.delWill = async of => {
       isRestored = true
@@ -211,6 +241,10 @@ describe('a client that leaves', () => {
     await eventually(() => isRestored, 'the stored subscription is live')
     expect(authorizer.stats().sessions).toBe(1)
     socket.resetAndDestroy()
+    await eventually(() => clients[0]!.conn.destroyed, 'the connection is closed')
+    await new Promise(resolve => setImmediate(resolve))
+    expect(authorizer.stats().sessions).toBe(1)
+    emitter.resolve()
     await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
     gate.resolve()
     const again = await rawClient(port, 's1', 'sensor', { clean: false })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../helpers/eventually.js'
 import { persistences, withRedisServer } from './persistences.js'
-import { account, client, collect, key, rawClient, type Stage, stage } from './setup.js'
+import { account, client, collect, connectPacket, key, raw, rawClient, type Stage, stage } from './setup.js'
 
 const records = [
   [key('sensor'), account([], ['a', 'b', 'c'])],
@@ -90,4 +90,34 @@ it('is no longer followed beyond the limit, and judged at its next login all the
   expect(await storedOf(ground, 's1')).toEqual(['a', 'b', 'c'])
   await rawClient(ground.port, 's1', 'sensor', { clean: false })
   expect(await storedOf(ground, 's1')).toEqual(['b'])
+})
+
+it('is no longer followed once its client is back', async () => {
+  const ground = await stage({ records })
+  await fallAsleep(ground, 's1')
+  await fallAsleep(ground, 's2')
+  await rawClient(ground.port, 's1', 'sensor', { clean: false })
+  const { outgoingStream } = ground.broker.persistence
+  const tidied: string[] = []
+  ground.broker.persistence.outgoingStream = of => {
+    tidied.push(of.id)
+    return outgoingStream.call(ground.broker.persistence, of)
+  }
+  await ground.store.put(key('sensor'), account([], ['b']))
+  await eventually(async () => (await storedOf(ground, 's2')).join() === 'b', 'the other session is tidied')
+  expect(tidied).not.toContain('s1')
+  expect(await storedOf(ground, 's1')).toEqual(['b'])
+})
+
+it('of an anonymous client is not taken for that of the user without a name', async () => {
+  const ground = await stage({ records: [[key(''), account()]], authorizer: { anonymous: account([], ['a']) } })
+  const socket = await raw(ground.port)
+  socket.send(connectPacket('s1', undefined, { clean: false }))
+  socket.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 1 }] }, { cmd: 'disconnect' })
+  await socket.closed()
+  await eventually(() => ground.authorizer.stats().sessions === 0, 'the session is closed')
+  await ground.store.delete(key(''))
+  const again = await raw(ground.port)
+  again.send(connectPacket('s1', undefined, { clean: false }))
+  expect(await again.next('connack')).toMatchObject({ returnCode: 0, sessionPresent: true })
 })

@@ -213,15 +213,15 @@ describe('owners of stored sessions', () => {
     const slowly = {
       async get(clientId: string) {
         const owner = owners.get(clientId)
-        await new Promise(resolve => setImmediate(resolve))
+        await eventually(() => authorizer.stats().sessions === 2, 'both have shown their password')
         return owner
       },
       set: (clientId: string, owner: SessionOwner) => owners.set(clientId, owner),
       delete: (clientId: string) => owners.delete(clientId),
     }
     const mountpoints = ['n', 's']
-    const { port } = await stage({
-      records: mountpoints.map(mountpoint => [key('sensor', '*', mountpoint), account()] as const),
+    const { port, authorizer } = await stage({
+      records: ['n', 's'].map(mountpoint => [key('sensor', '*', mountpoint), account()] as const),
       options: { owners: slowly, mountpoint: () => mountpoints.pop()! },
     })
     const clients = await Promise.all([raw(port), raw(port)])
@@ -238,6 +238,8 @@ describe('owners of stored sessions', () => {
     const second = await ground({}, { owners })
     expect(await login(second, 'fleet')).toMatchObject({ returnCode: 2 })
     expect(await login(second, 'own')).toMatchObject({ returnCode: 0 })
+    const third = await stage({ records: [[key('other'), account()]], options: { owners } })
+    expect(await login(third, 'other')).toMatchObject({ returnCode: 0 })
   })
 
   it('that cannot be asked refuse the login', async () => {
