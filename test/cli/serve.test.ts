@@ -47,8 +47,8 @@ function launch(args: readonly string[], env: Readonly<Record<string, string>> =
   return { child, ended, output: () => ({ stdout, stderr }) }
 }
 
-/** Runs a command line that is wrong. */
-async function failing(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+/** Runs a command line that ends by itself. */
+async function ending(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const { ended, output } = launch(args, env)
   const code = await ended
   return { code, ...output() }
@@ -117,6 +117,13 @@ describe('mqtt-warden serve', () => {
 
   afterEach(async () => {
     for (const served of running.splice(0)) await served.stop('SIGKILL')
+  })
+
+  it('explains itself, with every path that it serves', async () => {
+    const { code, stdout } = await ending(['--help'])
+    expect(code).toBe(0)
+    const brokers = ['/vernemq', '/emqx/authorization', '/rabbitmq/topic', '/mosquitto/aclcheck', '/nanomq/acl']
+    for (const path of [...brokers, '/health/ready', '/metrics']) expect(stdout).toContain(path)
   })
 
   it('answers every broker from the same record', async () => {
@@ -356,7 +363,7 @@ describe('mqtt-warden serve', () => {
 
   it('ends with 2 and says so when the port is taken', async () => {
     const { url } = await serve(['--redis', redis.url])
-    const { code, stderr } = await failing(['--redis', redis.url, '--port', new URL(url).port])
+    const { code, stderr } = await ending(['--redis', redis.url, '--port', new URL(url).port])
     expect(stderr).toMatch(/^mqtt-warden: cannot listen: .*EADDRINUSE/)
     expect(code).toBe(2)
   })
@@ -378,7 +385,7 @@ describe('mqtt-warden serve', () => {
     [['--semantics', 'x'], 'Allowed choices are strict, vernemq'],
   ])('ends %j with 2 and says what is wrong', async (args, message, env = {}) => {
     const isAboutRedis = args.length === 0 || args[0] === '--redis'
-    const { code, stdout, stderr } = await failing(args, isAboutRedis ? env : { REDIS_URL: redis.url, ...env })
+    const { code, stdout, stderr } = await ending(args, isAboutRedis ? env : { REDIS_URL: redis.url, ...env })
     expect(stderr).toContain(message)
     expect(stdout).toBe('')
     expect(code).toBe(2)
