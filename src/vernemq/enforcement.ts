@@ -10,7 +10,7 @@ import { createLonePeers, Shift } from './peers.js'
 import { Records } from './records.js'
 import { Task, type TaskContext, type Undertaking } from './task.js'
 import type { EnforcementFault, VernemqAdmin, VernemqEnforcement, VernemqFreshness } from './types.js'
-import { Retries } from './work.js'
+import { pause, Retries } from './work.js'
 
 /** Calls to VerneMQ about clients at the same time. */
 const WIDTH = 8
@@ -95,7 +95,7 @@ class Enforcement implements VernemqEnforcement {
       responseTimeoutMs,
       confirmTimeoutMs,
       takeoverMs,
-      hearMs: () => this.#hearMs(),
+      hearMs: () => authorizer.freshness().boundMs,
       reportSilent: ids => {
         for (const id of ids) {
           const error = new Error(`webhook server ${id} did not confirm`)
@@ -124,7 +124,7 @@ class Enforcement implements VernemqEnforcement {
     const { peers, confirmTimeoutMs, takeoverMs, responseTimeoutMs } = this.#settings
     const { areClear, isReachable } = this.#caches
     const terms = {
-      hearMs: this.#hearMs(),
+      hearMs: this.#authorizer.freshness().boundMs,
       confirmMs: peers === undefined ? 0 : confirmTimeoutMs,
       takeoverMs: peers === undefined ? 0 : takeoverMs,
       responseTimeoutMs,
@@ -179,7 +179,7 @@ class Enforcement implements VernemqEnforcement {
       case 'link': {
         const wasLive = this.#isLive
         this.#isLive = event.state === 'live'
-        if (wasLive && !this.#isLive) void this.#caches.clear()
+        if (wasLive && !this.#isLive) void this.#clearTwice()
         if (this.#isLive && this.#mustSurvey) this.#surveyAll()
         return undefined
       }
@@ -188,9 +188,10 @@ class Enforcement implements VernemqEnforcement {
     }
   }
 
-  #hearMs(): number {
-    const { boundMs, terms } = this.#authorizer.freshness()
-    return boundMs === 0 ? 0 : terms.staleWindowMs + terms.readTimeoutMs
+  /** Changes are not heard any more: nothing may be repeated, nor what was answered just before. */
+  async #clearTwice(): Promise<void> {
+    await this.#caches.clear()
+    if (await pause(this.#settings.responseTimeoutMs, this.#abort.signal)) await this.#caches.clear()
   }
 
   #changed(key: RecordKey): Promise<void> {
@@ -266,6 +267,8 @@ class Enforcement implements VernemqEnforcement {
   /** Anything may have changed, or nothing is known yet: all caches, and every session there is. */
   #surveyAll(): Promise<void> {
     this.#mustSurvey = false
+    // What this server has granted while it heard nothing is its own affair, whoever looks at the sessions.
+    if (this.#context.hasPeers) void this.#caches.clear()
     if (this.#survey !== undefined) return this.#survey.touch()
     const verify = (client: RecordKey) => this.#clients.verify(client, access => this.observe(access))
     this.#survey = new Task(

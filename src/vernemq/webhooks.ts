@@ -30,8 +30,6 @@ import {
   unsubscribedFrom,
 } from './reply.js'
 
-const ENHANCED_AUTH = refused(denied('bad_credentials'))
-
 /** Answers the hooks of one authorizer. */
 export class Webhooks {
   readonly #authorizer: Authorizer
@@ -65,9 +63,11 @@ export class Webhooks {
       case 'deliver':
         // Delivery cannot be refused here. Without a result the session is reset.
         return GRANTED
-      case 'auth':
-        // Enhanced authentication is not offered, and a plain grant resets the session.
-        return ENHANCED_AUTH
+      case 'auth': {
+        // A plain grant would reset the session.
+        const refusal = { ...denied('bad_credentials'), detail: 'enhanced authentication is not offered' }
+        return refused(this.#refuse(hook, body as UserBody, 'connect', undefined, refusal))
+      }
       case 'note':
         return NOTED
     }
@@ -180,11 +180,17 @@ export class Webhooks {
   }
 
   /** Makes a refusal visible, with the hook's name before what else is known. */
-  #refuse({ name }: Hook, user: UserBody, action: Action, subject: string, decision: AccessRefused): Denied {
-    const { mountpoint, client_id: clientId, username } = user
+  #refuse(
+    { name }: Hook,
+    { mountpoint, client_id: clientId, username }: UserBody,
+    action: Action,
+    subject: string | undefined,
+    decision: AccessRefused,
+  ): Denied {
     const principal = { mountpoint, clientId, username: username ?? '' }
     const detail = joinDetail(name, decision.detail)!
-    return this.#authorizer.refuse({ principal, action, subject, decision, detail })
+    const what = { principal, action, decision, detail }
+    return this.#authorizer.refuse(subject === undefined ? what : { ...what, subject })
   }
 
   #granted(rule: PublishRule, isV5: boolean): EndpointResponse {

@@ -347,6 +347,8 @@ describe('caching by VerneMQ', () => {
     for (const listener of listeners) void listener({ type: 'link', state: 'blind', at: performance.now() })
     expect(await header(server.handler)).toBeUndefined()
     await eventually(() => cluster.nodes[0]!.cache.size === 0, 'the cache is cleared')
+    cluster.nodes[0]!.store('late', '{"result":"ok"}', 60)
+    await eventually(() => cluster.nodes[0]!.cache.size === 0, 'what came late is cleared too')
     for (const listener of listeners) void listener({ type: 'link', state: 'live', at: performance.now() })
     expect(await header(server.handler)).toBe('max-age=60')
   })

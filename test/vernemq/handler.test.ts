@@ -56,6 +56,15 @@ describe('auth_on_register', () => {
   })
 })
 
+describe('on_auth_m5', () => {
+  it('is refused, and the log says why', async () => {
+    const { ask, denied } = open([[keyOf('c1'), recordOf()]])
+    const body = { username: 'u1', mountpoint: '', client_id: 'undefined', properties: {} }
+    expect(await ask('on_auth_m5', body)).toBe('{"result":{"error":"bad_credentials"}}')
+    expect(denied).toMatchObject([{ action: 'connect', detail: 'on_auth_m5: enhanced authentication is not offered' }])
+  })
+})
+
 describe('auth_on_publish', () => {
   it('names hook, client, action, topic, reason and nearest rule of a refusal', async () => {
     const { ask, denied } = open([[keyOf('c1'), recordOf({ publishAcl: [{ pattern: 'hello' }] })]])

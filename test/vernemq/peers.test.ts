@@ -154,6 +154,15 @@ describe('two webhook servers over one VerneMQ', () => {
     for (const { faults } of servers) expect(faults[0]).toMatchObject({ what: 'peers', isGivenUp: false })
   })
 
+  it('both let grants be cached, whichever of them looked at the sessions at the start', async () => {
+    const { cluster, servers } = await play([[K1, allows(['a'])]], { ...two(memoryPeers()), cacheSeconds: 60 })
+    await eventually(() => servers.every(({ enforcement }) => enforcement.mayCache(60)), 'both know that they may')
+    for (const node of cluster.nodes) {
+      await node.connect(C1)
+      expect(node.cache.size).toBe(1)
+    }
+  })
+
   it('share the look at all sessions at the start', async () => {
     const { cluster } = await play([[K1, allows(['a'])]], {
       ...two(memoryPeers()),
