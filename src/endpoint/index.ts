@@ -1,5 +1,6 @@
 /**
- * HTTP faces that the adapters for brokers out of process share. Internal: the adapters re-export what their users need.
+ * HTTP faces that the adapters for brokers out of process share. Internal: the adapters re-export what their users
+ * need.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 import type { EndpointRequest, Respond } from './types.js'
 
 /**
- * Sends requests to the {@link Respond} whose prefix their path begins with, at a level boundary; the prefix is taken off
- * the path. The longest prefix that fits wins; without one the answer is 404.
+ * Sends requests to the {@link Respond} whose prefix their path begins with, at a level boundary; the prefix is taken
+ * off the path. The longest prefix that fits wins; without one the answer is 404.
  *
  * @param routes By prefix, e.g. `'/vernemq'`: begins with `/` and does not end with it.
  * @throws TypeError for a prefix of another form.

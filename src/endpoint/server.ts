@@ -24,8 +24,8 @@ export interface EndpointServerOptions {
 const MAX_HEADER_BYTES = 16_384
 
 /**
- * Makes a server of `node:http` or `node:https` with the limits an endpoint of a broker needs: idle connections are kept
- * for 75 s, slow heads are cut a little later, heads are at most 16 KiB. It does not listen yet: call
+ * Makes a server of `node:http` or `node:https` with the limits an endpoint of a broker needs: idle connections are
+ * kept for 75 s, slow heads are cut a little later, heads are at most 16 KiB. It does not listen yet: call
  * `server.listen(port, '127.0.0.1')`, and bind to another address only with a secret or a client certificate.
  *
  * `server.close()` stops it gracefully: it takes no new connection, closes idle ones and lets requests finish.
@@ -35,7 +35,8 @@ const MAX_HEADER_BYTES = 16_384
 export function createEndpointServer(endpoint: Pick<Endpoint, 'node'>, options: EndpointServerOptions = {}): Server {
   const keepAliveTimeout = integerOption(options, 'keepAliveMs', ENDPOINT_DEFAULTS.keepAliveMs)
   const maxConnections = integerOption(options, 'maxConnections', { fallback: 10_000, min: 1, max: 1_000_000 })
-  // Node wants the time for the whole request to be no shorter than that for its head; the endpoint times bodies itself.
+  // Node wants the time for the whole request to be no shorter than that for its head; the endpoint times bodies
+  // itself.
   const headersTimeout = keepAliveTimeout + 5_000
   const http: ServerOptions = {
     keepAliveTimeout,

@@ -27,8 +27,8 @@ export interface EndpointResponse {
 }
 
 /**
- * Answers a request: the one function an adapter writes. It should not throw and should not hang; if it does, the caller
- * gets status 500 or 503, and `onError` hears of it.
+ * Answers a request: the one function an adapter writes. It should not throw and should not hang; if it does, the
+ * caller gets status 500 or 503, and `onError` hears of it.
  */
 export type Respond = (request: EndpointRequest) => EndpointResponse | Promise<EndpointResponse>
 

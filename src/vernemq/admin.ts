@@ -39,9 +39,9 @@ const ROW_TIMEOUT_MS = 5_000
 /**
  * Makes a client of VerneMQ's HTTP administration (`/api/v1` and `/api/v2` of its `http` listener).
  *
- * VerneMQ pastes what it is given into a query, splits arguments at `=`, and does so byte by byte. Client ids that would
- * not survive that (`"`, `=`, `\`, and all beyond printable ASCII) go through the second interface, which knows the
- * default mountpoint only; such a client on another mountpoint cannot be named at all, and the call fails for good.
+ * VerneMQ pastes what it is given into a query, splits arguments at `=`, and does so byte by byte. Client ids that
+ * would not survive that (`"`, `=`, `\`, and all beyond printable ASCII) go through the second interface, which knows
+ * the default mountpoint only; such a client on another mountpoint cannot be named at all, and the call fails for good.
  *
  * Exported from `mqtt-warden/vernemq`.
  *

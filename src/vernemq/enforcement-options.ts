@@ -20,23 +20,23 @@ export interface EnforcementOptions {
    */
   readonly onNarrowed?: 'reauthorize' | 'disconnect'
   /**
-   * Whether disconnecting also deletes the client's subscriptions and queued messages. Without it a client that may come
-   * back finds them; its subscriptions are then verified as it does (`verifyOnLogin`).
+   * Whether disconnecting also deletes the client's subscriptions and queued messages. Without it a client that may
+   * come back finds them; its subscriptions are then verified as it does (`verifyOnLogin`).
    *
    * @default false
    */
   readonly cleanup?: boolean
   /**
-   * Whether all sessions found at the start, and after changes may have been missed, are verified: those whose record is
-   * gone are disconnected, the subscriptions of the others reauthorized. A password that was changed meanwhile cannot be
-   * noticed.
+   * Whether all sessions found at the start, and after changes may have been missed, are verified: those whose record
+   * is gone are disconnected, the subscriptions of the others reauthorized. A password that was changed meanwhile
+   * cannot be noticed.
    *
    * @default true
    */
   readonly verifyAtStart?: boolean
   /**
-   * Whether the stored subscriptions of a client that logs in with a persistent session are reauthorized, unless that was
-   * done since its rights changed. VerneMQ restores them without asking.
+   * Whether the stored subscriptions of a client that logs in with a persistent session are reauthorized, unless that
+   * was done since its rights changed. VerneMQ restores them without asking.
    *
    * @default true
    */

@@ -30,8 +30,8 @@ const SEVERITY: Readonly<Record<Change, number>> = { none: 0, widened: 1, narrow
  * VerneMQ lists the user name of connected clients only. Those of a `*` record that are not connected are verified when
  * they come back.
  *
- * With several webhook servers over one VerneMQ, `peers` sees to it that each change is carried out by one of them, after
- * all have dropped the record, and by another if that one dies.
+ * With several webhook servers over one VerneMQ, `peers` sees to it that each change is carried out by one of them,
+ * after all have dropped the record, and by another if that one dies.
  *
  * Exported from `mqtt-warden/vernemq`.
  *

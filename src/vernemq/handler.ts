@@ -12,12 +12,12 @@ import { Webhooks } from './webhooks.js'
  *
  * All 22 hooks are answered, in shapes that VerneMQ 2.1 and 2.2 take. Only six decide: `auth_on_register`,
  * `auth_on_publish`, `auth_on_subscribe`, and the same with `_m5`. Register those, and `on_unsubscribe[_m5]` if rules
- * rewrite filters; leave out all others: VerneMQ waits for the answer to each, and `on_publish` and `on_deliver` cost it
- * more than the decisions do.
+ * rewrite filters; leave out all others: VerneMQ waits for the answer to each, and `on_publish` and `on_deliver` cost
+ * it more than the decisions do.
  *
  * > [!WARNING]
- * > VerneMQ's webhooks carry passwords, and whoever may ask can try them. Bind to loopback or a private network, and set
- * > `pathSecret`, `basic` or `clientCertificate`.
+ * > VerneMQ's webhooks carry passwords, and whoever may ask can try them. Bind to loopback or a private network, and
+ * > set `pathSecret`, `basic` or `clientCertificate`.
  *
  * Every fault is a refusal: what is no request of VerneMQ's gets status 400, and VerneMQ refuses its client on anything
  * but 200. Each refusal is a `denied` event of the authorizer, whose `detail` opens with the name of the hook.

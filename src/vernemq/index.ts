@@ -1,6 +1,6 @@
 /**
- * VerneMQ: an endpoint for its webhooks, a client of its HTTP administration, and what carries changes of records to its
- * live sessions.
+ * VerneMQ: an endpoint for its webhooks, a client of its HTTP administration, and what carries changes of records to
+ * its live sessions.
  *
  * @module
  */
@@ -15,6 +15,7 @@ export {
   type EndpointServerOptions,
   type Respond,
 } from '../endpoint/index.js'
+export { HookRequestInvalid, VernemqAdminFailed } from '../errors.js'
 export { createVernemqAdmin, type VernemqAdminOptions } from './admin.js'
 export { enforceOnVernemq } from './enforcement.js'
 export type { EnforcementOptions } from './enforcement-options.js'

@@ -11,17 +11,17 @@ export interface WebhookOptions extends Omit<EndpointOptions, 'fail'> {
    */
   readonly base64encode?: boolean
   /**
-   * What happens to a SUBSCRIBE of MQTT 5 of which only some filters are allowed. `never` refuses the whole packet, which
-   * is safe on every version. `v2.2` refuses single filters: only for clusters of VerneMQ 2.2.0 and later, since 2.1
-   * resets the session. MQTT 3.x is always answered filter by filter.
+   * What happens to a SUBSCRIBE of MQTT 5 of which only some filters are allowed. `never` refuses the whole packet,
+   * which is safe on every version. `v2.2` refuses single filters: only for clusters of VerneMQ 2.2.0 and later, since
+   * 2.1 resets the session. MQTT 3.x is always answered filter by filter.
    *
    * @default 'never'
    */
   readonly perTopicDenial?: 'never' | 'v2.2'
   /**
    * How long VerneMQ may repeat a grant by itself, in seconds, 1 to 86,400; `0` asks every time. Needs `enforcement`,
-   * which clears VerneMQ's caches when a right ends; left out while it cannot. Never longer than the record has to live,
-   * and never for a topic with a rule of `max_payload_size`, since VerneMQ repeats a grant for any payload.
+   * which clears VerneMQ's caches when a right ends; left out while it cannot. Never longer than the record has to
+   * live, and never for a topic with a rule of `max_payload_size`, since VerneMQ repeats a grant for any payload.
    *
    * @default 0
    */

@@ -3,8 +3,8 @@ import type { Principal } from '../acl/types.js'
 import { HookRequestInvalid } from '../errors.js'
 
 /**
- * Bytes of a payload as a hook carries it, or `undefined` where that cannot be told: an endpoint with `no_payload`, or one
- * without base64 whose payload was not UTF-8 (VerneMQ then sends U+FFFD for it). Base64 is measured, not decoded.
+ * Bytes of a payload as a hook carries it, or `undefined` where that cannot be told: an endpoint with `no_payload`, or
+ * one without base64 whose payload was not UTF-8 (VerneMQ then sends U+FFFD for it). Base64 is measured, not decoded.
  *
  * @throws HookRequestInvalid (`ERR_HOOK_REQUEST_INVALID`) for text that is no base64 where base64 is expected.
  */
@@ -32,8 +32,8 @@ export class PayloadLimits {
   }
 
   /**
-   * Whether a rule with a payload limit matches the topic. Its answer must not be cached: VerneMQ gives a cached one for
-   * any payload.
+   * Whether a rule with a payload limit matches the topic. Its answer must not be cached: VerneMQ gives a cached one
+   * for any payload.
    */
   concern(compiled: CompiledAcl, principal: Principal, topic: string): boolean {
     const limited = this.#of(compiled)

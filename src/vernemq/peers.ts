@@ -27,8 +27,8 @@ export interface RedisPeersClient {
 }
 
 /**
- * Makes {@link EnforcementPeers} from a client of `ioredis`, which stays the caller's. The prefix must be the same on all
- * servers over one VerneMQ, and their clocks should agree to a few seconds.
+ * Makes {@link EnforcementPeers} from a client of `ioredis`, which stays the caller's. The prefix must be the same on
+ * all servers over one VerneMQ, and their clocks should agree to a few seconds.
  *
  * Exported from `mqtt-warden/vernemq`.
  *
@@ -96,8 +96,8 @@ export class Shift {
   /**
    * Asks for the work.
    *
-   * @param before What stood for it when the change was heard of: if that is still there and says that it is done, it was
-   * an earlier change to the same content.
+   * @param before What stood for it when the change was heard of: if that is still there and says that it is done, it
+   * was an earlier change to the same content.
    */
   async take(work: string, before: string | undefined): Promise<Share> {
     if (await this.takeFree(work)) return 'mine'

@@ -94,9 +94,9 @@ export interface VernemqNodeState {
 /** What goes wrong or is given up while rights are being enforced. */
 export interface EnforcementFault {
   /**
-   * What failed: clearing a webhook `cache`, `disconnect`, `reauthorize`, listing `sessions`, reading a `record`, a call
-   * to `peers`, a `peer` that did not confirm in time; or a node of the `cluster` that `createVernemqAdmin` was not told
-   * of, or an `overflow` of the queue.
+   * What failed: clearing a webhook `cache`, `disconnect`, `reauthorize`, listing `sessions`, reading a `record`, a
+   * call to `peers`, a `peer` that did not confirm in time; or a node of the `cluster` that `createVernemqAdmin` was
+   * not told of, or an `overflow` of the queue.
    */
   readonly what:
     | 'cache'
@@ -119,8 +119,8 @@ export interface EnforcementFault {
 /** Carries changes of records to a VerneMQ cluster. Made by `enforceOnVernemq`. */
 export interface VernemqEnforcement {
   /**
-   * Resolves when the caches have been cleared and the sessions found at the start verified, or when that was tried once;
-   * what failed is tried again. Also resolves when closed.
+   * Resolves when the caches have been cleared and the sessions found at the start verified, or when that was tried
+   * once; what failed is tried again. Also resolves when closed.
    */
   ready(): Promise<void>
   freshness(): VernemqFreshness
@@ -128,8 +128,8 @@ export interface VernemqEnforcement {
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
   /**
-   * For the webhook handler: whether a grant may be cached for so many seconds, because every node's cache can be cleared
-   * and changes are being heard.
+   * For the webhook handler: whether a grant may be cached for so many seconds, because every node's cache can be
+   * cleared and changes are being heard.
    */
   mayCache(seconds: number): boolean
   /** For the webhook handler: something was granted on the strength of this record. */
