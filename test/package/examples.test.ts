@@ -43,6 +43,12 @@ describe('examples', () => {
     expect(output).toMatch(/removed\n$/)
   })
 
+  it('http/endpoint answers a broker that asks', async () => {
+    const output = await runExample('http/endpoint.ts')
+    expect(output).toContain('-> {"result":"allow"}')
+    expect(output).toContain('may not publish to "state/pump-2/temperature"')
+  })
+
   it.each([undefined, 'redis'])('aedes-broker takes a right away from a connected client on %s', async where => {
     const output = await runExample('aedes-broker.ts', where === undefined ? {} : { REDIS_URL: redis.url })
     expect(output).toContain('received news/today: first')
