@@ -1,3 +1,4 @@
+import { integerOption } from '../options.js'
 import {
   BCRYPT_PREFIXES,
   type BcryptPrefix,
@@ -10,7 +11,6 @@ import {
   parseBcryptHash,
   verifyIn,
 } from './bcrypt.js'
-import { integerOption } from '../options.js'
 import { HashPool } from './pool.js'
 import type { PasswordHasher } from './types.js'
 
