@@ -39,6 +39,10 @@ export {
   topicNameProblem,
 } from './acl/index.js'
 export {
+  type Access,
+  type AccessGranted,
+  type AccessRefused,
+  type AccessRequest,
   type Authenticated,
   type Authorizer,
   type AuthorizerEvents,
@@ -53,6 +57,7 @@ export {
   type EventBase,
   type Freshness,
   type LinkEvent,
+  type Refusal,
   type RevokeCause,
   type RevokedEvent,
   type Session,
@@ -75,6 +80,7 @@ export {
   StoreTimeout,
   StoreUnavailable,
   TopicInvalid,
+  VernemqAdminFailed,
   WardenError,
 } from './errors.js'
 export {
