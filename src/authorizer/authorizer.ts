@@ -139,19 +139,7 @@ class StoreAuthorizer implements Authorizer {
   }
 
   freshness(): Freshness {
-    const { limits, epoch, state, graceMs } = this.#trust
-    const isNeverDeaf = epoch.heardUntil === Number.POSITIVE_INFINITY
-    return {
-      state,
-      boundMs: isNeverDeaf ? 0 : Math.min(graceMs, limits.maxAgeMs),
-      terms: {
-        staleWindowMs: limits.staleWindowMs,
-        readTimeoutMs: limits.readTimeoutMs,
-        outageGraceMs: limits.outageGraceMs,
-        maxAgeMs: limits.maxAgeMs,
-      },
-      ageMs: isNeverDeaf ? 0 : this.#trust.now() - epoch.heardUntil,
-    }
+    return this.#trust.freshness()
   }
 
   stats(): AuthorizerStats {

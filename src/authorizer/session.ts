@@ -16,6 +16,7 @@ import type { RecordKey } from '../record/types.js'
 import type { Account } from './accounts.js'
 import type { Allowance } from './allowance.js'
 import type { DenialReporter } from './denials.js'
+import { appended, once, without } from './listener-list.js'
 import type { Known } from './record-cache.js'
 import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, Session, SessionChange } from './types.js'
@@ -25,6 +26,8 @@ export interface SessionContext {
   readonly trust: Trust
   readonly denials: DenialReporter
   closed(session: LiveSession): void
+  /** Something that nobody waits for failed. */
+  failed(error: unknown, place: string): void
 }
 
 /** The rules of a session and what vouches for them. An anonymous session has rules that nothing can change. */
@@ -35,6 +38,9 @@ export interface Snapshot {
   readonly readAt: number
   readonly epoch: Epoch
 }
+
+type ChangeListener = (change: SessionChange) => void | Promise<void>
+type RevokeListener = (cause: RevokeCause) => void
 
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -51,7 +57,8 @@ export class LiveSession implements Session {
   #refusal: DenyReason | undefined
   #controller: AbortController | undefined
   #cause: RevokeCause | undefined
-  #listeners: Set<(change: SessionChange) => void | Promise<void>> | undefined
+  #changeListeners: readonly ChangeListener[] | undefined
+  #revokeListeners: readonly RevokeListener[] | undefined
   /** Rules whose modifiers wrote a filter for this session; what those filters match may be received. */
   #rewriters: Set<SubscribeRule> | undefined
   /** Whether its exact record was named and not read since. */
@@ -97,6 +104,10 @@ export class LiveSession implements Session {
     return this.#controller.signal
   }
 
+  get revokeCause(): RevokeCause | undefined {
+    return this.#cause
+  }
+
   /** The moment the record itself ends. */
   get endsAt(): number {
     return this.#account?.endsAt ?? NEVER
@@ -134,10 +145,19 @@ export class LiveSession implements Session {
     return this.#report(action, subject, denied(reason))
   }
 
-  onChange(listener: (change: SessionChange) => void | Promise<void>): () => void {
-    this.#listeners ??= new Set()
-    this.#listeners.add(listener)
-    return () => void this.#listeners?.delete(listener)
+  onChange(listener: ChangeListener): () => void {
+    if (!this.isEnded) this.#changeListeners = appended(this.#changeListeners, listener)
+    return once(() => {
+      this.#changeListeners = without(this.#changeListeners, listener)
+    })
+  }
+
+  onRevoked(listener: RevokeListener): () => void {
+    if (this.#cause !== undefined) this.#tellRevoked([listener], this.#cause)
+    else if (!this.isEnded) this.#revokeListeners = appended(this.#revokeListeners, listener)
+    return once(() => {
+      this.#revokeListeners = without(this.#revokeListeners, listener)
+    })
   }
 
   close(): void {
@@ -150,10 +170,12 @@ export class LiveSession implements Session {
   /** Ends the session with a cause. Returns whether it was not ended before. */
   revoke(cause: RevokeCause): boolean {
     if (this.isEnded) return false
+    const listeners = this.#revokeListeners
     this.#cause = cause
     this.#end('revoked')
     this.#context.closed(this)
     this.#controller?.abort(cause)
+    if (listeners !== undefined) this.#tellRevoked(listeners, cause)
     return true
   }
 
@@ -213,15 +235,15 @@ export class LiveSession implements Session {
     return timeLeft <= trust.limits.readTimeoutMs * (1 - share) || !trust.isFresh(this.#readAt, this.#epoch, now, share)
   }
 
-  /** Calls the listeners, if there are any. Resolves when all have finished; hands on what they throw. */
-  tell(change: SessionChange, failed: (error: unknown) => void): Promise<unknown> | undefined {
-    if (this.#listeners === undefined) return undefined
+  /** Calls the listeners for changes, if there are any. Resolves when all have finished. */
+  tell(change: SessionChange): Promise<unknown> | undefined {
+    if (this.#changeListeners === undefined) return undefined
     return Promise.all(
-      [...this.#listeners].map(async listener => {
+      this.#changeListeners.map(async listener => {
         try {
           await listener(change)
         } catch (error) {
-          failed(error)
+          this.#context.failed(error, 'listener of onChange')
         }
       }),
     )
@@ -236,6 +258,16 @@ export class LiveSession implements Session {
     if (now >= this.#account.endsAt) return 'expired'
     const isTrusted = now < this.#unreadFrom && trust.isInGrace(this.#readAt, this.#epoch, now)
     return isTrusted ? undefined : 'store_unavailable'
+  }
+
+  #tellRevoked(listeners: readonly RevokeListener[], cause: RevokeCause): void {
+    for (const listener of listeners) {
+      try {
+        listener(cause)
+      } catch (error) {
+        this.#context.failed(error, 'listener of onRevoked')
+      }
+    }
   }
 
   #confirm({ readAt, epoch }: Known): void {
@@ -260,7 +292,8 @@ export class LiveSession implements Session {
 
   #end(refusal: 'closed' | 'revoked'): void {
     this.#refusal = refusal
-    this.#listeners = undefined
+    this.#changeListeners = undefined
+    this.#revokeListeners = undefined
     this.#rewriters = undefined
   }
 }

@@ -77,6 +77,10 @@ export class Sessions implements SessionContext {
     this.#due.delete(session)
   }
 
+  failed(error: unknown, place: string): void {
+    this.#emitter.error(error, place)
+  }
+
   revoke(session: LiveSession, cause: RevokeCause): void {
     if (!session.revoke(cause)) return
     this.#emitter.emit('revoked', { at: Date.now(), principal: session.principal, session, cause })
@@ -181,7 +185,7 @@ export class Sessions implements SessionContext {
     if (this.#emitter.heard('changed')) {
       this.#emitter.emit('changed', { at: Date.now(), principal: session.principal, ...change })
     }
-    const told = session.tell(change, error => this.#emitter.error(error, 'listener of onChange'))
+    const told = session.tell(change)
     if (told === undefined) return
     this.#telling.set(session, told)
     void told.then(() => {

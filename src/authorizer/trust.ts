@@ -1,3 +1,5 @@
+import type { Freshness } from './types.js'
+
 /** Limits of trust in milliseconds; see the options of the same names. */
 export interface TrustLimits {
   readonly maxAgeMs: number
@@ -70,5 +72,16 @@ export class Trust {
   isInGrace(readAt: number, { heardUntil }: Epoch, now: number): boolean {
     if (heardUntil === Number.POSITIVE_INFINITY) return true
     return now - readAt <= this.limits.maxAgeMs && now - Math.max(readAt, heardUntil) <= this.graceMs
+  }
+  freshness(): Freshness {
+    const { epoch, state, graceMs } = this
+    const { staleWindowMs, readTimeoutMs, outageGraceMs, maxAgeMs } = this.limits
+    const isNeverDeaf = epoch.heardUntil === Number.POSITIVE_INFINITY
+    return {
+      state,
+      boundMs: isNeverDeaf ? 0 : Math.min(graceMs, maxAgeMs),
+      terms: { staleWindowMs, readTimeoutMs, outageGraceMs, maxAgeMs },
+      ageMs: isNeverDeaf ? 0 : this.now() - epoch.heardUntil,
+    }
   }
 }

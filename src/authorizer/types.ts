@@ -128,8 +128,18 @@ export interface Session {
    * `denied` event and returns it.
    */
   refuse(action: Action, subject: string, reason: DenyReason): Denied
-  /** Aborts when the client must be cut; the reason is a {@link RevokeCause}. Its listeners must not throw. */
+  /**
+   * Aborts when the client must be cut; the reason is a {@link RevokeCause}. Its listeners must not throw. Made when it is
+   * first read, and takes most of a kilobyte: with many sessions, {@link onRevoked} is the lighter way.
+   */
   readonly revoked: AbortSignal
+  /** Why the client must be cut; `undefined` as long as it need not be. */
+  readonly revokeCause: RevokeCause | undefined
+  /**
+   * Calls `listener` when the client must be cut, at once if it must be already, and returns what ends it. What it throws
+   * becomes an `error` event.
+   */
+  onRevoked(listener: (cause: RevokeCause) => void): () => void
   /**
    * Calls `listener` after the rules were replaced, and returns what ends it. Writers in this process wait for a promise
    * it returns; the next change does not, and calls it again. What it throws becomes an `error` event.

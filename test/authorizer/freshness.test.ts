@@ -81,6 +81,9 @@ describe('a session that nothing is heard for', () => {
     expect(lastsUntil()).toBe(16_000)
     await drain(store)
     expect(lastsUntil()).toBe(17_000)
+    clock.advance(1_000)
+    await beat()
+    expect(lastsUntil()).toBe(18_000)
   })
 
   it('believes no moment that has not come yet, and none that is no number', async () => {
@@ -192,6 +195,17 @@ describe('a session while the link is deaf and the store can be read', () => {
     store.pending[0]!.answer()
     await idle()
     expect(session.authorizePublish('b').allow).toBe(true)
+  })
+
+  it('counts what was read from the moment it was asked for, not from the answer', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { clock, store, lastsUntil } = await live()
+    clock.advance(501)
+    await vi.advanceTimersByTimeAsync(1_000)
+    clock.advance(150)
+    store.pending[0]!.answer()
+    await idle()
+    expect(lastsUntil()).toBe(15_501)
   })
 
   it('shares one read with all sessions of a record', async () => {

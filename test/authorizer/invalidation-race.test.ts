@@ -1,5 +1,6 @@
 import { type Authorizer, createMemoryStore } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
+import { createClock } from '../helpers/clock.js'
 import { deferred } from '../helpers/deferred.js'
 import {
   authorizerOf,
@@ -220,6 +221,19 @@ describe.each(CACHES)('a login, %s', (_, cache) => {
     expect((await login).allow).toBe(true)
   })
 
+  it('shared record changed while the password of one of its clients is judged: the new one decides', async () => {
+    const { store, authorizer, verdicts, login } = await verifying()
+    const other = authorizer.authenticate(connectOf('d'))
+    await idle()
+    await store.put(keyOf('*'), recordOf(['new'], { passhash: 'plain:new' }))
+    verdicts[1]!.resolve(true)
+    await idle()
+    verdicts[2]!.resolve(false)
+    expect(reasonOf(await other)).toBe('bad_credentials')
+    verdicts[0]!.resolve(true)
+    expect((await login).allow).toBe(true)
+  })
+
   it('anything may have changed while the password is judged: the record is read again', async () => {
     const store = new SteppedStore([[keyOf('c'), recordOf(['old'])]])
     const hasher = plainHasher()
@@ -319,6 +333,25 @@ describe('a session', () => {
     await idle()
     await writing
     expect(session.authorizePublish('2').allow).toBe(true)
+  })
+
+  it('own record named and unread, shared record read anew: still refused when the time for the own one is over', async () => {
+    const clock = createClock(1_000)
+    const store = new SteppedStore([[keyOf('*'), recordOf(['old'])]])
+    const authorizer = authorizerOf(store, { clock, readTimeoutMs: 1_000 })
+    await store.tell(LIVE)
+    const session = await logIn(authorizer, 'c')
+    store.isStepped = true
+    const own = store.put(keyOf('c'), recordOf(['own']))
+    const shared = store.put(keyOf('*'), recordOf(['new']))
+    await idle()
+    store.pending.find(({ clientId }) => clientId === '*')!.answer()
+    await idle()
+    clock.advance(1_000)
+    expect(reasonOf(session.authorizePublish('new'))).toBe('store_unavailable')
+    await drain(store)
+    await Promise.all([own, shared])
+    expect(session.revoked.reason).toBe('password')
   })
 
   it('closed while its record is read: nothing more happens to it', async () => {

@@ -359,6 +359,65 @@ describe('the signal of a session', () => {
   })
 })
 
+describe('a listener for the end of a session', () => {
+  it('hears the cause once, before or after the signal was made', async () => {
+    const store = createMemoryStore([[keyOf('*'), recordOf(['a'])]])
+    const authorizer = authorizerOf(store)
+    const session = await logIn(authorizer, 'c')
+    const [first, second, off] = [vi.fn(), vi.fn(), vi.fn()]
+    session.onRevoked(first)
+    const { revoked } = session
+    session.onRevoked(second)
+    const stop = session.onRevoked(off)
+    session.onRevoked(off)
+    stop()
+    stop()
+    expect(session.revokeCause).toBeUndefined()
+    await store.delete(keyOf('*'))
+    expect([revoked.reason, session.revokeCause]).toEqual(['deleted', 'deleted'])
+    for (const listener of [first, second, off]) expect(listener.mock.calls).toEqual([['deleted']])
+  })
+
+  it('hears it at once when that is over already', async () => {
+    const store = createMemoryStore([[keyOf('c'), recordOf(['a'])]])
+    const session = await logIn(authorizerOf(store), 'c')
+    await store.delete(keyOf('c'))
+    const listener = vi.fn()
+    session.onRevoked(listener)()
+    expect(listener.mock.calls).toEqual([['deleted']])
+    session.close()
+    session.onRevoked(listener)
+    expect(listener).toHaveBeenCalledTimes(2)
+  })
+
+  it('hears nothing when the session is closed', async () => {
+    const store = createMemoryStore([[keyOf('c'), recordOf(['a'])]])
+    const session = await logIn(authorizerOf(store), 'c')
+    const listener = vi.fn()
+    session.onRevoked(listener)
+    session.close()
+    session.onRevoked(listener)
+    await store.delete(keyOf('c'))
+    expect(listener).not.toHaveBeenCalled()
+    expect(session.revokeCause).toBeUndefined()
+  })
+
+  it('that throws is reported, and keeps nobody from hearing', async () => {
+    const store = createMemoryStore([[keyOf('c'), recordOf(['a'])]])
+    const authorizer = authorizerOf(store)
+    const errors = heard(authorizer, 'error')
+    const session = await logIn(authorizer, 'c')
+    const other = vi.fn()
+    session.onRevoked(() => {
+      throw new Error('listener failed')
+    })
+    session.onRevoked(other)
+    await store.delete(keyOf('c'))
+    expect(other).toHaveBeenCalledTimes(1)
+    expect(errors).toMatchObject([{ place: 'listener of onRevoked' }])
+  })
+})
+
 describe('a listener of a session', () => {
   it.each<[string, () => void | Promise<void>]>([
     [
