@@ -32,6 +32,7 @@ describe.each(persistences)('a change of the rules, sessions in $kind', ({ optio
       const socket = await subscribed(ground, ['a/1/2', 'a/+', 'b/1', 'c', 'd'], { clean })
       await store.put(key('sensor'), account([], ['a/+', 'b/+', { pattern: 'c', maxQos: 0 }, 'd']))
       expect(filtersOf(broker)).toEqual(['a/+', 'b/1', 'd'])
+      expect(ground.denied.map(({ filter }) => filter)).toEqual(['a/1/2', 'c'])
       expect(await storedOf(broker)).toEqual(clean ? [] : ['a/+', 'b/1', 'd'])
       socket.send({ cmd: 'pingreq' })
       await socket.next('pingresp')

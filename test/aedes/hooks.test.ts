@@ -295,7 +295,7 @@ describe('a hook assigned after protect', () => {
   })
 
   it('may call the hook it replaced, as wrappers do', async () => {
-    const { port, broker } = await stage({ records })
+    const { port, broker, faults } = await stage({ records })
     const seen: string[] = []
     const { authenticate, authorizePublish, authorizeSubscribe, authorizeForward, preConnect } = broker
     broker.preConnect = (of, packet, done) => preConnect.call(broker, of, packet, done)
@@ -313,8 +313,10 @@ describe('a hook assigned after protect', () => {
     await eventually(() => messages.length > 0, 'the message arrives')
     expect(messages).toEqual(['a=x'])
     expect(seen).toEqual(['a'])
-    // Back to none.
+    // Back to none, which is no fault.
+    expect(faults).toHaveLength(4)
     broker.authorizePublish = authorizePublish
+    expect(faults).toHaveLength(4)
     await sensor.publishAsync('a', 'y', { qos: 1 })
     await eventually(() => messages.length > 1, 'the message arrives')
     expect(seen).toEqual(['a'])

@@ -35,6 +35,7 @@ export interface OpenBroker extends Aedes {
     subscriptionsByClient(client: { id: string }): Promise<{ topic: string; qos: number }[]>
     addSubscriptions(client: { id: string }, subscriptions: { topic: string; qos: number }[]): Promise<unknown>
     outgoingStream(client: { id: string }): AsyncIterable<{ topic: string }>
+    outgoingUpdate(client: { id: string }, packet: object): Promise<unknown>
     putWill(client: { id: string }, will: object): Promise<unknown>
     streamWill(brokers: object): AsyncIterable<{ clientId: string }>
     createRetainedStream(pattern: string): AsyncIterable<{ topic: string }>
