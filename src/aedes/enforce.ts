@@ -1,25 +1,50 @@
-import type { RevokeCause } from '../authorizer/types.js'
+import type { RevokedEvent, Session, SessionChange } from '../authorizer/types.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
 import { dropFilters } from './stored.js'
 import { tidySession } from './tidy.js'
 import { isUncovered } from './verdict.js'
 
-/** Makes what happens to a session happen to its client. */
-export function follow(context: Context, member: Member): void {
-  const { client, session } = member
-  const { revoked } = session
-  const cut = (): void => {
+/** Makes what happens to sessions happen to their clients. One listener for all: there may be a million sessions. */
+export class Enforcer {
+  readonly #context: Context
+  /** Sessions that were revoked, maybe before anybody knew whose they are. */
+  readonly #revoked: WeakSet<Session> = new WeakSet()
+
+  constructor(context: Context) {
+    this.#context = context
+    context.authorizer.on('revoked', this.#cut)
+  }
+
+  /** Begins to follow a member, until its session ends. */
+  follow({ session }: Member): void {
+    session.onChange(this.#change)
+  }
+
+  isRevoked(session: Session): boolean {
+    return this.#revoked.has(session)
+  }
+
+  stop(): void {
+    this.#context.authorizer.off('revoked', this.#cut)
+  }
+
+  readonly #change = ({ session }: SessionChange): Promise<void> | undefined => {
+    const member = this.#context.members.bySession(session)
+    return member && this.#context.attempt(dropUncovered(this.#context, member), 'persistence')
+  }
+
+  readonly #cut = ({ session, cause }: RevokedEvent): void => {
+    this.#revoked.add(session)
+    const member = this.#context.members.bySession(session)
+    if (member === undefined) return
+    const { client } = member
     client.close()
-    const cause = revoked.reason as RevokeCause
     if (client.clean || (cause !== 'deleted' && cause !== 'expired')) return
     // Nothing may wait for an account that is no more, or for the next one under its client id.
-    const tidied = member.ended().then(() => tidySession(context, client.id))
-    void context.attempt(tidied, 'persistence')
+    const tidied = member.ended().then(() => tidySession(this.#context, client.id))
+    void this.#context.attempt(tidied, 'persistence')
   }
-  if (revoked.aborted) cut()
-  else revoked.addEventListener('abort', cut, { once: true })
-  session.onChange(() => context.attempt(dropUncovered(context, member), 'persistence'))
 }
 
 /** Drops exactly the subscriptions that the rules no longer cover, live and stored. */

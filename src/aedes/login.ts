@@ -4,7 +4,7 @@ import type { BrokerClient, Hooks, Message } from './broker.js'
 import { claimClientId } from './claim.js'
 import { consult } from './consult.js'
 import type { Context } from './context.js'
-import { follow } from './enforce.js'
+import type { Enforcer } from './enforce.js'
 import type { Member } from './members.js'
 import { factsOf } from './message.js'
 import { refusal } from './refusal.js'
@@ -18,6 +18,7 @@ interface Attempt {
   readonly username: string | undefined
   readonly password: Uint8Array | undefined
   readonly will: Message | undefined
+  readonly enforcer: Enforcer
   /** Aborted when the client hung up, or was answered already because time was up. */
   readonly signal: AbortSignal
 }
@@ -44,7 +45,7 @@ export function preConnectHook(context: Context): Hooks['preConnect'] {
 }
 
 /** Logs clients in. Answers once, at the deadline at the latest. */
-export function authenticateHook(context: Context): Hooks['authenticate'] {
+export function authenticateHook(context: Context, enforcer: Enforcer): Hooks['authenticate'] {
   return (client, username, password, callback) => {
     if (context.asked.has(client)) return callback(null, true)
     const { deadlineMs } = context.settings
@@ -66,7 +67,7 @@ export function authenticateHook(context: Context): Hooks['authenticate'] {
     client.conn.once('close', hangUp)
     const will = context.connects.get(client)?.will
     const { signal } = controller
-    void logIn(context, { client, username, password, will, signal }).then(answer)
+    void logIn(context, { client, username, password, will, signal, enforcer }).then(answer)
   }
 }
 
@@ -103,7 +104,7 @@ async function logIn(context: Context, attempt: Attempt): Promise<Error | undefi
 async function admit(context: Context, member: Member, attempt: Attempt): Promise<Error | undefined> {
   const { client, session } = member
   const { will } = attempt
-  follow(context, member)
+  attempt.enforcer.follow(member)
   if (will !== undefined) {
     const decision = judgePublish(context, session, will)
     if (!decision.allow) return refusal(decision.reason)
@@ -124,7 +125,7 @@ function dropStored(context: Context, { client, session }: Member): Promise<void
 }
 
 function endedMeanwhile({ broker, isClosed }: Context, { session }: Member, attempt: Attempt): Error | undefined {
-  if (session.revoked.aborted) return refusal('revoked')
+  if (attempt.enforcer.isRevoked(session)) return refusal('revoked')
   const isGone = attempt.signal.aborted || attempt.client.closed || broker.closed || isClosed
   return isGone ? refusal('closed') : undefined
 }

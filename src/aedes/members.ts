@@ -9,7 +9,7 @@ export class Member {
   readonly session: Session
   readonly owner: SessionOwner
   /** Subscriptions of a SUBSCRIBE that were granted and are still to be stored. */
-  readonly granted: Set<object> = new Set()
+  granted: Set<object> | undefined
   /** aedes has registered the client; before that it restores stored subscriptions. */
   isRegistered = false
   isEnded = false
@@ -41,6 +41,7 @@ export class Member {
 /** The clients logged in, and which of them holds a client id. */
 export class Members {
   readonly #byClient: WeakMap<StoredClient, Member> = new WeakMap()
+  readonly #bySession: WeakMap<Session, Member> = new WeakMap()
   readonly #live: Set<Member> = new Set()
   readonly #holders: Map<string, Member> = new Map()
   readonly #lingerMs: number
@@ -60,6 +61,10 @@ export class Members {
     return this.#byClient.get(client)
   }
 
+  bySession(session: Session): Member | undefined {
+    return this.#bySession.get(session)
+  }
+
   live(): readonly Member[] {
     return [...this.#live]
   }
@@ -68,8 +73,9 @@ export class Members {
   add(client: BrokerClient, session: Session): Member {
     const member = new Member(client, session)
     this.#byClient.set(client, member)
+    this.#bySession.set(session, member)
     this.#live.add(member)
-    client.conn.once('close', () => this.#disconnected(member))
+    client.conn.on('close', () => this.#disconnected(member))
     return member
   }
 

@@ -62,10 +62,10 @@ export class SubscriptionGate {
     subscriptions: readonly Subscription[],
     store: Persistence['addSubscriptions'],
   ): Promise<void> {
-    const granted = this.#members.of(client)!.granted
+    const member = this.#members.of(client)!
     // Runs a turn later, when every filter of the SUBSCRIBE has been judged; what is granted later still comes again.
     return this.#writes.run(client.id, async () => {
-      const fresh = subscriptions.filter(subscription => granted.delete(subscription))
+      const fresh = subscriptions.filter(subscription => member.granted?.delete(subscription))
       if (fresh.length > 0) await store(client, fresh)
     })
   }

@@ -2,6 +2,7 @@ import type { Aedes } from 'aedes'
 import type { Authorizer } from '../authorizer/types.js'
 import type { Broker, BrokerClient } from './broker.js'
 import { Context } from './context.js'
+import { Enforcer } from './enforce.js'
 import { forwardHook } from './forward.js'
 import { installHooks } from './hooks.js'
 import { authenticateHook, preConnectHook } from './login.js'
@@ -69,6 +70,7 @@ export function protect(broker: Aedes, authorizer: Authorizer, options: ProtectO
 
 class BrokerProtection implements Protection {
   readonly #context: Context
+  readonly #enforcer: Enforcer
   readonly #restore: () => void
   readonly #stopTidying: () => void
   #closing: Promise<void> | undefined
@@ -76,10 +78,11 @@ class BrokerProtection implements Protection {
   constructor(context: Context) {
     const { broker, guests } = context
     this.#context = context
+    this.#enforcer = new Enforcer(context)
     this.#restore = installHooks(broker, {
       ours: {
         preConnect: preConnectHook(context),
-        authenticate: authenticateHook(context),
+        authenticate: authenticateHook(context, this.#enforcer),
         authorizePublish: publishHook(context),
         authorizeSubscribe: subscribeHook(context),
         authorizeForward: forwardHook(context),
@@ -134,6 +137,7 @@ class BrokerProtection implements Protection {
     })
     await this.#context.attempt(Promise.all(ended), 'close')
     for (const member of members.live()) members.end(member)
+    this.#enforcer.stop()
     this.#context.gate.uninstall()
     const { broker } = this.#context
     broker.off('clientDisconnect', this.#onDisconnect)

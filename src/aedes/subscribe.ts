@@ -43,7 +43,10 @@ function isGrant(value: unknown): boolean {
 
 function grant(member: Member, subscription: Subscription, callback: Callback<Subscription>): void {
   // Nothing but what is stored already is asked about before the client is registered.
-  if (!member.client.clean && member.isRegistered) member.granted.add(subscription)
+  if (!member.client.clean && member.isRegistered) {
+    member.granted ??= new Set()
+    member.granted.add(subscription)
+  }
   callback(null, subscription)
 }
 

@@ -22,6 +22,8 @@ import { eventually } from '../helpers/eventually.js'
 /** The password of every account in these tests, hashed once per file. */
 export const PASSWORD = 'correct horse'
 export const passhash: string = await hashPassword(PASSWORD, { cost: 4 })
+/** The hash of another password. */
+export const otherPasshash: string = await hashPassword('battery staple', { cost: 4 })
 
 // Threads start once per file, not once per test.
 const threads = createBcryptHasher({ threads: 1 })

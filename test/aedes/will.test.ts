@@ -11,6 +11,7 @@ import {
   inbox,
   key,
   type OpenBroker,
+  otherPasshash,
   raw,
   rawClient,
   type Stage,
@@ -141,8 +142,7 @@ describe('a will when its client is gone', () => {
     const ground = await stage({ records })
     const messages = await watch(ground)
     const socket = await rawClient(ground.port, 's1', 'sensor', { will })
-    const { passhash } = account()
-    await ground.store.put(key('sensor'), { ...account(['last/%c']), passhash: `${passhash.slice(0, -1)}.` })
+    await ground.store.put(key('sensor'), { ...account(['last/%c']), passhash: otherPasshash })
     await socket.closed()
     await eventually(() => messages.length > 0, 'the will arrives')
     expect(messages).toEqual(['last/s1=gone'])
