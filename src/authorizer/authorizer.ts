@@ -84,7 +84,7 @@ class StoreAuthorizer implements Authorizer {
     this.#login = new Login(settings, this.#resolver, this.#sessions, this.#emitter)
     this.#unwatch = store.watch(event => this.#hear(event))
     const sweepMs = Math.min(SWEEP_MS, staleWindowMs / 4, maxAgeMs / 4)
-    this.#sweep = setInterval(() => this.#sessions.sweep(), sweepMs).unref()
+    this.#sweep = setInterval(() => void this.#sessions.sweep(), sweepMs).unref()
   }
 
   async ready(): Promise<void> {
@@ -224,7 +224,7 @@ class StoreAuthorizer implements Authorizer {
   #renew(): void {
     this.#trust.renew()
     this.#cache.clear()
-    this.#sessions.sweep()
+    void this.#sessions.sweep()
   }
 
   #hearLink(state: 'live' | 'blind', at: number): void {

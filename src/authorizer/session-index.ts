@@ -21,8 +21,9 @@ class PairMap<V> {
     if (map?.delete(second) && map.size === 0) this.#maps.delete(first)
   }
 
-  *values(): IterableIterator<V> {
-    for (const map of this.#maps.values()) yield* map.values()
+  /** The values by their second key, for every first one. */
+  maps(): Iterable<ReadonlyMap<string, V>> {
+    return this.#maps.values()
   }
 }
 
@@ -61,8 +62,11 @@ export class SessionIndex {
   }
 
   *values(): IterableIterator<LiveSession> {
-    for (const latest of this.#byClientId.values()) {
-      for (let session: LiveSession | undefined = latest; session !== undefined; session = session.older) yield session
+    for (const map of this.#byClientId.maps()) {
+      for (const latest of map.values()) {
+        for (let session: LiveSession | undefined = latest; session !== undefined; session = session.older)
+          yield session
+      }
     }
   }
 

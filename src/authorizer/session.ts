@@ -108,22 +108,13 @@ export class LiveSession implements Session {
     return this.#cause
   }
 
-  /** The moment the record itself ends. */
-  get endsAt(): number {
-    return this.#account?.endsAt ?? NEVER
-  }
-
   authorizePublish(topic: string, facts?: PublishFacts): Decision {
-    const refusal = this.#refusalNow()
-    const decision =
-      refusal === undefined ? this.#compiled.authorizePublish(this.principal, topic, facts) : denied(refusal)
+    const decision = this.#refusalNow() ?? this.#compiled.authorizePublish(this.principal, topic, facts)
     return decision.allow ? decision : this.#report('publish', topic, decision)
   }
 
   authorizeSubscribe(filter: string, facts?: SubscribeFacts): Decision {
-    const refusal = this.#refusalNow()
-    const decision =
-      refusal === undefined ? this.#compiled.authorizeSubscribe(this.principal, filter, facts) : denied(refusal)
+    const decision = this.#refusalNow() ?? this.#compiled.authorizeSubscribe(this.principal, filter, facts)
     if (!decision.allow) return this.#report('subscribe', filter, decision)
     const rule = decision.rule as SubscribeRule
     if (rule.modifiers !== undefined) {
@@ -135,7 +126,7 @@ export class LiveSession implements Session {
 
   authorizeReceive(topic: string): Decision {
     const refusal = this.#refusalNow()
-    const decision = refusal === undefined ? this.#compiled.authorizeReceive(this.principal, topic) : denied(refusal)
+    const decision = refusal ?? this.#compiled.authorizeReceive(this.principal, topic)
     if (decision.allow) return decision
     const rewriter = refusal === undefined ? this.#rewriterFor(topic) : undefined
     return rewriter === undefined ? this.#report('receive', topic, decision) : { allow: true, rule: rewriter }
@@ -224,6 +215,11 @@ export class LiveSession implements Session {
     return { account: undefined, readAt: this.#readAt, epoch: this.#epoch }
   }
 
+  /** Whether the record has ended. */
+  isOver(now: number): boolean {
+    return this.#account !== undefined && now >= this.#account.endsAt
+  }
+
   /**
    * Whether the record should be read again soon, so that decisions never have to wait or to refuse: when that part of the
    * time is over after which they would.
@@ -231,8 +227,15 @@ export class LiveSession implements Session {
   isDue(now: number, share: number): boolean {
     if (this.#account === undefined || this.isEnded) return false
     const { trust } = this.#context
-    const timeLeft = this.#unreadFrom - now
-    return timeLeft <= trust.limits.readTimeoutMs * (1 - share) || !trust.isFresh(this.#readAt, this.#epoch, now, share)
+    return now >= this.#askBy(share) || !trust.isFresh(this.#readAt, this.#epoch, now, share)
+  }
+
+  /** The moment up to which the session is neither over nor due, if from now on everything is heard. */
+  quietUntil(share: number): number {
+    if (this.#account === undefined) return NEVER
+    const { trust } = this.#context
+    const freshUntil = trust.freshUntil(this.#readAt, this.#epoch, share)
+    return Math.min(this.#account.endsAt, this.#askBy(share), freshUntil)
   }
 
   /** Calls the listeners for changes, if there are any. Resolves when all have finished. */
@@ -250,14 +253,14 @@ export class LiveSession implements Session {
   }
 
   /** The check that keeps the bound: whatever timers and sweeps did or did not do, it is made at every decision. */
-  #refusalNow(): DenyReason | undefined {
-    if (this.#refusal !== undefined) return this.#refusal
+  #refusalNow(): Denied | undefined {
+    if (this.#refusal !== undefined) return denied(this.#refusal)
     if (this.#account === undefined) return undefined
     const { trust } = this.#context
     const now = trust.now()
-    if (now >= this.#account.endsAt) return 'expired'
+    if (now >= this.#account.endsAt) return denied('expired')
     const isTrusted = now < this.#unreadFrom && trust.isInGrace(this.#readAt, this.#epoch, now)
-    return isTrusted ? undefined : 'store_unavailable'
+    return isTrusted ? undefined : denied('store_unavailable')
   }
 
   #tellRevoked(listeners: readonly RevokeListener[], cause: RevokeCause): void {
@@ -268,6 +271,11 @@ export class LiveSession implements Session {
         this.#context.failed(error, 'listener of onRevoked')
       }
     }
+  }
+
+  /** When a named record that was not read should be read again. */
+  #askBy(share: number): number {
+    return this.#unreadFrom - this.#context.trust.limits.readTimeoutMs * (1 - share)
   }
 
   #confirm({ readAt, epoch }: Known): void {

@@ -9,16 +9,16 @@ import type { Known } from './record-cache.js'
 import type { ResolveOptions, Resolver } from './resolver.js'
 import { LiveSession, type SessionContext, type Snapshot } from './session.js'
 import { SessionIndex } from './session-index.js'
-import type { Trust } from './trust.js'
+import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, SessionChange } from './types.js'
 
 /** Sessions whose records are read again at the same time, so that logins are not kept waiting behind them. */
-const MAX_REFRESHES = 64
+const MAX_REFRESHES = 50
 
 /** Part of the limits after which the records of live sessions are read again, so that no decision has to be refused. */
 const REFRESH_SHARE = 0.5
 
-/** Sessions brought up to date in one turn of the event loop. */
+/** Sessions looked at or brought up to date in one turn of the event loop. */
 const TURN = 500
 
 /** The live sessions, and what happens to them when records change. */
@@ -33,6 +33,11 @@ export class Sessions implements SessionContext {
   readonly #telling: Map<LiveSession, Promise<unknown>> = new Map()
   readonly #due: Set<LiveSession> = new Set()
   #workers = 0
+  #isSweeping = false
+  #isSweepWanted = false
+  /** Up to when no session is over or due, as long as the epoch of the last sweep goes on and is heard. */
+  #quietUntil = Number.POSITIVE_INFINITY
+  #sweptIn: Epoch | undefined
 
   constructor(resolver: Resolver, trust: Trust, emitter: Emitter, wildcard: boolean) {
     this.#resolver = resolver
@@ -64,6 +69,7 @@ export class Sessions implements SessionContext {
     const session = new LiveSession(principal, address, snapshot, this)
     const holder = this.#index.holder(principal)
     this.#index.add(session)
+    this.#expect(session)
     if (holder !== undefined) {
       const addresses = [holder.address, address] as const
       this.#emitter.emit('takeover', { at: Date.now(), principal, session, from: holder, to: session, addresses })
@@ -89,6 +95,7 @@ export class Sessions implements SessionContext {
   /** A record may have changed. Resolves when the sessions that depend on it decide by what it is now, and have said so. */
   async changed(key: RecordKey): Promise<void> {
     const sessions = this.#index.of(key).filter(session => session.named(key))
+    for (const session of sessions) this.#expect(session)
     if (sessions.length === 0) return
     try {
       // One read for all of them. Where it fails, they go on for as long as the bound allows, and the sweep tries again.
@@ -98,21 +105,32 @@ export class Sessions implements SessionContext {
       return
     }
     for (let done = 0; done < sessions.length; done += TURN) {
-      if (done > 0) await new Promise(resolve => setImmediate(resolve))
+      if (done > 0) await nextTurn()
       const given = this.#resolver.given(key)
       await Promise.all(sessions.slice(done, done + TURN).map(session => this.#refresh(session, 1, given)))
     }
     await Promise.all(sessions.map(session => this.#telling.get(session)))
   }
 
-  /** Ends the sessions whose records have ended, and has those read again that are due, a few at a time. */
-  sweep(): void {
-    const now = this.trust.now()
-    for (const session of this.#index.values()) {
-      if (now >= session.endsAt) this.revoke(session, 'expired')
-      else if (session.isDue(now, REFRESH_SHARE)) this.#due.add(session)
+  /**
+   * Ends the sessions whose records have ended, and has those read again that are due, a few at a time. Looks through all
+   * once, and once more if that is asked for meanwhile; not at all while it is known that there is none.
+   */
+  async sweep(): Promise<void> {
+    this.#isSweepWanted ||= !this.#isQuiet()
+    if (this.#isSweeping) return
+    this.#isSweeping = true
+    while (this.#isSweepWanted) {
+      this.#isSweepWanted = false
+      this.#quietUntil = Number.POSITIVE_INFINITY
+      this.#sweptIn = this.trust.epoch
+      let seen = 0
+      for (const session of this.#index.values()) {
+        this.#look(session, this.trust.now())
+        if (++seen % TURN === 0) await nextTurn()
+      }
     }
-    while (this.#workers < MAX_REFRESHES && this.#due.size > 0) void this.#work()
+    this.#isSweeping = false
   }
 
   /** Ends all sessions without cutting their clients. */
@@ -120,12 +138,37 @@ export class Sessions implements SessionContext {
     for (const session of this.#index.values()) session.close()
   }
 
+  #isQuiet(): boolean {
+    const now = this.trust.now()
+    const isHeard = this.#sweptIn !== undefined && this.trust.isHeard(this.#sweptIn, now, REFRESH_SHARE)
+    return isHeard && now < this.#quietUntil
+  }
+
+  /** Takes care that the sweep comes to a session in time. */
+  #expect(session: LiveSession): void {
+    this.#quietUntil = Math.min(this.#quietUntil, session.quietUntil(REFRESH_SHARE))
+  }
+
+  #look(session: LiveSession, now: number): void {
+    if (session.isOver(now)) {
+      this.revoke(session, 'expired')
+      return
+    }
+    this.#expect(session)
+    if (!session.isDue(now, REFRESH_SHARE)) return
+    this.#due.add(session)
+    if (this.#workers < MAX_REFRESHES) void this.#work()
+  }
+
   /** Takes due sessions until there are none. */
   async #work(): Promise<void> {
     this.#workers++
+    let taken = 0
     for (const session of this.#due) {
       this.#due.delete(session)
       await this.#refresh(session, REFRESH_SHARE)
+      // A store that answers within the turn must not hold up everything else.
+      if (++taken % (TURN / MAX_REFRESHES) === 0) await nextTurn()
     }
     this.#workers--
   }
@@ -178,6 +221,7 @@ export class Sessions implements SessionContext {
       return
     }
     const change = session.replace(account, known)
+    this.#expect(session)
     if (change !== undefined) this.#announce(session, change)
   }
 
@@ -192,6 +236,10 @@ export class Sessions implements SessionContext {
       if (this.#telling.get(session) === told) this.#telling.delete(session)
     })
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
 }
 
 /** Why a session must end, given the record that decides for it now. */

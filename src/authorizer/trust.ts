@@ -68,6 +68,17 @@ export class Trust {
     return now - readAt <= maxAgeMs * share && now - Math.max(readAt, heardUntil) <= staleWindowMs * share
   }
 
+  /** The moment up to which what was read then is fresh, if from now on everything is heard. */
+  freshUntil(readAt: number, epoch: Epoch, share: number): number {
+    if (epoch !== this.epoch) return Number.NEGATIVE_INFINITY
+    return epoch.heardUntil === Number.POSITIVE_INFINITY ? epoch.heardUntil : readAt + this.limits.maxAgeMs * share
+  }
+
+  /** Whether an epoch goes on, and what happened in it was heard up to now or shortly before. */
+  isHeard(epoch: Epoch, now: number, share: number): boolean {
+    return epoch === this.epoch && now - epoch.heardUntil <= this.limits.staleWindowMs * share
+  }
+
   /** Whether what was read then may go on deciding while the store is silent. */
   isInGrace(readAt: number, { heardUntil }: Epoch, now: number): boolean {
     if (heardUntil === Number.POSITIVE_INFINITY) return true

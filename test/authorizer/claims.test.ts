@@ -1,4 +1,4 @@
-import { createMemoryStore } from 'mqtt-warden'
+import { createMemoryStore, type Session } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
 import { authorizerOf, connectOf, heard, keyOf, logIn, reasonOf, recordOf } from './support.js'
 
@@ -111,6 +111,28 @@ describe('a client id that is connected already', () => {
     await logIn(authorizer, 'c')
     first.close()
     expect(reasonOf(await authorizer.authenticate(connectOf('c', { username: 'v' })))).toBe('client_id_taken')
+  })
+
+  it('has all its sessions follow the account for as long as they are open, the older ones too', async () => {
+    const records = store()
+    const authorizer = authorizerOf(records)
+    const sessions = []
+    for (let count = 0; count < 4; count++) sessions.push(await logIn(authorizer, 'c', { username: 'w' }))
+    const [first, second, third, fourth] = sessions as [Session, Session, Session, Session]
+    second.close()
+    expect([...authorizer.sessions()]).toEqual([fourth, third, first])
+    await records.put(keyOf('c', 'w'), recordOf(['new']))
+    for (const session of [first, third, fourth]) expect(session.authorizePublish('new').allow).toBe(true)
+    fourth.close()
+    expect([...authorizer.sessions()]).toEqual([third, first])
+    await records.delete(keyOf('c', 'w'))
+    expect([first, second, third, fourth].map(({ revokeCause }) => revokeCause)).toEqual([
+      'deleted',
+      undefined,
+      'deleted',
+      undefined,
+    ])
+    expect([[...authorizer.sessions()], authorizer.stats().sessions]).toEqual([[], 0])
   })
 
   it('is free again when its session was revoked', async () => {

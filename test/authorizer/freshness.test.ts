@@ -233,7 +233,7 @@ describe('a session while the link is deaf and the store can be read', () => {
     clock.advance(501)
     await vi.advanceTimersByTimeAsync(3_000)
     expect(store.pending.length).toBeGreaterThan(0)
-    expect(store.pending.length).toBeLessThanOrEqual(64)
+    expect(store.pending.length).toBeLessThanOrEqual(50)
     const { length } = store.sent
     while (store.pending.length > 0) {
       store.pending[0]!.answer()

@@ -306,6 +306,22 @@ describe('a session whose record ends by itself', () => {
     expect(revoked).toMatchObject([{ cause: 'expired' }])
   })
 
+  it('is revoked in time when that was set, or set earlier, while it lived', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'], now: 1_000_000_000_000 })
+    const store = createMemoryStore([
+      [keyOf('c'), recordOf(['a'])],
+      [keyOf('d'), recordOf(['a'], { expiresAt: 1_000_009_000 })],
+    ])
+    const authorizer = authorizerOf(store)
+    const sessions = [await logIn(authorizer, 'c'), await logIn(authorizer, 'd')]
+    await vi.advanceTimersByTimeAsync(5_000)
+    for (const clientId of ['c', 'd']) await store.put(keyOf(clientId), recordOf(['a'], { expiresAt: 1_000_000_010 }))
+    await vi.advanceTimersByTimeAsync(4_000)
+    expect(sessions.map(({ revokeCause }) => revokeCause)).toEqual([undefined, undefined])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(sessions.map(({ revokeCause }) => revokeCause)).toEqual(['expired', 'expired'])
+  })
+
   it('is revoked in time although the store does not answer for others', async () => {
     vi.useFakeTimers({
       toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout', 'performance', 'Date'],
