@@ -13,7 +13,8 @@ export interface AuthorizerOptions {
   readonly semantics?: Semantics
   /**
    * Longest use of a record after the read that produced it was sent, whatever is heard in between: the bound for changes
-   * that no store can report (Redis `SWAPDB`). Live sessions are re-read from half of it on. 1,000 to 86,400,000.
+   * that no store can report (Redis `SWAPDB`). Live sessions are re-read from half of it on. Without meaning for a store
+   * that cannot become deaf, as the memory store. 1,000 to 86,400,000.
    *
    * @default 900_000
    */
@@ -26,9 +27,9 @@ export interface AuthorizerOptions {
    */
   readonly staleWindowMs?: number
   /**
-   * How long live sessions go on deciding from what they know when the store cannot be read, counted as
-   * `staleWindowMs` is. Afterwards everything is refused with `store_unavailable`. 0 to 86,400,000; with `0` the stale
-   * window (and one read time-out) is all there is.
+   * How long decisions go on from what is known when the store cannot be read, counted as `staleWindowMs` is: of live
+   * sessions, of those without a session, and logins whose password was proven before. Afterwards everything is refused
+   * with `store_unavailable`. 0 to 86,400,000; with `0` the stale window (and one read time-out) is all there is.
    *
    * @default 60_000
    */
@@ -54,7 +55,8 @@ export interface AuthorizerOptions {
    */
   readonly maxRecords?: number
   /**
-   * Most keys remembered as having no record; kept apart, so that invented names evict nobody. 1 to 10,000,000.
+   * Most keys remembered as having no record; kept apart, so that invented names evict nobody. Keys of more than 1,024
+   * characters are not remembered. 1 to 10,000,000.
    *
    * @default 10_000
    */

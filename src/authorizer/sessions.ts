@@ -18,6 +18,8 @@ const MAX_REFRESHES = 50
 /** Part of the limits after which the records of live sessions are read again, so that no decision has to be refused. */
 const REFRESH_SHARE = 0.5
 
+const MAX_TRIES = 3
+
 /** Sessions looked at or brought up to date in one turn of the event loop. */
 const TURN = 500
 
@@ -188,23 +190,26 @@ export class Sessions implements SessionContext {
     return started
   }
 
-  /** Reads until what was read is the latest. Never rejects. */
+  /**
+   * Reads until what was read is the latest, at most three times: a store that reports a change whenever it is asked would
+   * never come to rest. The sweep tries again. Never rejects.
+   */
   async #readAgain(session: LiveSession, share: number): Promise<void> {
-    let isLatest: () => boolean
-    do {
+    let isSettled = false
+    for (let tries = 0; tries < MAX_TRIES && !isSettled; tries++) {
       const { namings } = session
       const { epoch } = this.trust
-      isLatest = () => session.isEnded || (namings === session.namings && epoch === this.trust.epoch)
+      const isLatest = () => namings === session.namings && epoch === this.trust.epoch
       try {
         const exact = session.exactAbsence(this.trust.now(), share)
         const known = await this.#resolver.resolve(session.principal, { share, exact })
         if (isLatest()) this.#apply(session, known)
       } catch (error) {
-        if (isLatest() && !session.isEnded) {
-          this.#emitter.error(error, `refresh of ${describeKey(session.principal)}`)
-        }
+        const isLast = isLatest() || tries === MAX_TRIES - 1
+        if (isLast && !session.isEnded) this.#emitter.error(error, `refresh of ${describeKey(session.principal)}`)
       }
-    } while (!isLatest())
+      isSettled = session.isEnded || isLatest()
+    }
     this.#refreshing.delete(session)
   }
 

@@ -8,6 +8,7 @@ import {
 } from 'mqtt-warden'
 import { describe, expect, it, vi } from 'vitest'
 import { createClock } from '../helpers/clock.js'
+import { eventually } from '../helpers/eventually.js'
 import { authorizerOf, connectOf, heard, idle, keyOf, logIn, reasonOf, recordOf, SteppedStore } from './support.js'
 
 const good = recordOf(['a'])
@@ -164,6 +165,32 @@ describe('a store that answers with more than a record', () => {
     const authorizer = authorizerOf(store)
     expect(reasonOf(await authorizer.authenticate(connectOf('c')))).toBe('record_invalid')
     expect(reasonOf(await authorizer.authorizePublish(keyOf('c'), 'a'))).toBe('record_invalid')
+  })
+})
+
+describe('a store that reports a change whenever it is asked', () => {
+  it('is given up after some tries, and its clients are refused in time', async () => {
+    const clock = createClock(1_000)
+    const store = newStore()
+    const authorizer = authorizerOf(store, { clock, readTimeoutMs: 10 })
+    heard(authorizer, 'error')
+    const session = await logIn(authorizer, 'c')
+    let reads = 0
+    store.fault = async () => {
+      reads++
+      await idle()
+      void store.tell({ type: 'unknown' })
+      return good
+    }
+    await store.tell({ type: 'unknown' })
+    expect(reasonOf(await authorizer.authenticate(connectOf('c')))).toBe('busy')
+    expect(reasonOf(await authorizer.authorizePublish(keyOf('c'), 'a'))).toBe('busy')
+    expect(reads).toBeLessThan(1_000)
+    clock.advance(60_001)
+    expect(reasonOf(session.authorizePublish('a'))).toBe('store_unavailable')
+    store.fault = undefined
+    await store.tell({ type: 'unknown' })
+    await eventually(() => session.authorizePublish('a').allow, 'the session is read again')
   })
 })
 
