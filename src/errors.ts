@@ -170,7 +170,14 @@ export class VernemqAdminFailed extends WardenError {
   }
 }
 
-/** Quotes text that somebody else chose for use in a message: escaped, and cut to 64 characters. */
+/** What JSON leaves as it is: DEL and C1 controls, line and paragraph separators, and marks that turn the reading direction. */
+const UNSAFE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/**
+ * Quotes text that somebody else chose for use in a message: cut to 64 characters, and escaped so that it can neither
+ * forge a line of a log nor steer a terminal.
+ */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 64 ? `${text.slice(0, 63)}…` : text)
+  const json = JSON.stringify(text.length > 64 ? `${text.slice(0, 63)}…` : text)
+  return json.replace(UNSAFE, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

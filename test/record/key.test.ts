@@ -63,7 +63,7 @@ describe('decodeRecordKey', () => {
     ],
     [
       '["","\u2028",""]',
-      String.raw`record key "[\"\",\"${'\u2028'}\",\"\"]" is not canonical: write "[\"\",\"\\u2028\",\"\"]"`,
+      String.raw`record key "[\"\",\"\u2028\",\"\"]" is not canonical: write "[\"\",\"\\u2028\",\"\"]"`,
     ],
     [`["","c","u"]\n`, String.raw`record key "[\"\",\"c\",\"u\"]\n" is not canonical: write "[\"\",\"c\",\"u\"]"`],
   ])('refuses %j and says why', (text, message) => {
