@@ -110,9 +110,11 @@ export {
   createMemoryStore,
   type MemoryStoreOptions,
   type RecordStore,
+  type SharedState,
   type StoredRecord,
   type StoreEvent,
   type StoreListener,
+  type Swapped,
   type WriteOptions,
   type WriteResult,
 } from './store/index.js'

@@ -34,8 +34,11 @@ export type RedisTarget =
  * **Rights** (Redis ACL). To read and watch: `%R~<keyPrefix>\["*` (with the backslash: a lone `[` opens a character
  * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl +scan
  * +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
- * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. Sentinel
- * needs `+info`, a Cluster `+cluster|slots`. Redis 6.2 or later, or Valkey.
+ * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. For the
+ * shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`. Sentinel needs `+info`, a Cluster
+ * `+cluster|slots`. Redis 6.2 or later, or Valkey.
+ *
+ * **Shared state** (`store.shared`) is kept under `ownPrefix` too, and is as durable as the server's own data.
  *
  * Exported from `mqtt-warden/redis`.
  *

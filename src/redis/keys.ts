@@ -15,6 +15,8 @@ export interface KeySpace {
   readonly beatPrefix: string
   /** A key for one beat, never given twice; `end` decides which Cluster node owns it. */
   beatKey(end: string): Buffer
+  /** Redis key of a name of the shared state. */
+  sharedKey(name: string): Buffer
   /** The channel that is subscribed to. No MQTT client can publish to a name with `#`, whatever bridges MQTT to Redis. */
   readonly channel: string
   /** Redis key of a record key's canonical text. */
@@ -34,6 +36,7 @@ export function createKeySpace({ keyPrefix, ownPrefix }: RedisSettings, node: st
     recordGlob: `${keyPrefix.replace(/[*?[\]\\^-]/g, '\\$&')}\\["*`,
     beatPrefix,
     beatKey: end => Buffer.from(`${beatPrefix}${++beats}${end}`),
+    sharedKey: name => Buffer.from(`${keyPrefix}${ownPrefix}shared:${name}`),
     channel: `${keyPrefix}${ownPrefix}#`,
     redisKey: text => Buffer.concat([prefix, Buffer.from(text)]),
     recordKey: redisKey => {

@@ -1,4 +1,5 @@
 import { RecordInvalid } from '../errors.js'
+import type { Swapped } from '../store/shared.js'
 import { digestOf, recordConflict } from '../store/write.js'
 import type { Command } from './client.js'
 import type { Connection, Reply } from './connection.js'
@@ -11,12 +12,19 @@ const MAX_REDIRECTIONS = 3
 /** Keys that Redis looks at for one page of a scan. */
 const SCAN_COUNT = '500'
 
-// They compare whole values: Redis' own digest is SHA-1. Nothing else needs the right to run scripts.
+// They compare whole values: Redis' own digest is SHA-1. Only they and the shared state need the right to run scripts.
 const PUT_IF = `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 return 1`
 const DELETE_IF = `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])`
+
+const SWAP = `local held = redis.call('GET', KEYS[1])
+if held ~= (ARGV[1] ~= '' and string.sub(ARGV[1], 2)) then return {0, held} end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+elseif ARGV[3] == '' then redis.call('SET', KEYS[1], string.sub(ARGV[2], 2))
+else redis.call('SET', KEYS[1], string.sub(ARGV[2], 2), 'PX', ARGV[3]) end
+return {1}`
 
 /** A value as Redis has it. */
 export interface StoredValue {
@@ -25,7 +33,7 @@ export interface StoredValue {
   readonly ttlMs: number
 }
 
-/** The commands that read and write records. Failures are `CommandFailure`s. */
+/** The commands that read and write values. Failures are `CommandFailure`s. */
 export class RecordCommands {
   readonly #nodes: Nodes
   /** For each answer, counted from when its command was sent: what this process was busy with before does not count. */
@@ -61,6 +69,27 @@ export class RecordCommands {
     if (ifMatch === undefined) return (await this.#write(redisKey, ['del', redisKey])) === 1
     if ((await this.#write(redisKey, ['exists', redisKey])) === 1) throw recordConflict(null)
     return false
+  }
+
+  /** Reads a value that nothing but {@link swap} writes. */
+  async readText(redisKey: Buffer): Promise<string | undefined> {
+    const [reply] = await this.#send(redisKey, [['get', redisKey]])
+    return reply === null ? undefined : String(reply)
+  }
+
+  /** Puts one text in the place of another, where `undefined` stands for nothing. */
+  async swap(
+    redisKey: Buffer,
+    expected: string | undefined,
+    value: string | undefined,
+    ttlMs: number | undefined,
+  ): Promise<Swapped> {
+    // Told apart from nothing by a character before it.
+    const given = [expected, value].map(text => (text === undefined ? '' : `=${text}`))
+    const reply = await this.#write(redisKey, ['eval', SWAP, '1', redisKey, ...given, String(ttlMs ?? '')])
+    const [done, held] = reply as readonly [number, (Buffer | null)?]
+    if (done === 1) return { swapped: true }
+    return { swapped: false, current: Buffer.isBuffer(held) ? held.toString() : undefined }
   }
 
   /** Yields the Redis keys that match, page by page. */

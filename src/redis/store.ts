@@ -2,6 +2,7 @@ import type { Semantics } from '../acl/types.js'
 import { StoreUnavailable } from '../errors.js'
 import { parseRecord } from '../record/index.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
+import { checkShared, type SharedState, type Swapped } from '../store/shared.js'
 import type { RecordStore, StoredRecord, StoreListener, WriteOptions, WriteResult } from '../store/types.js'
 import { checkWriteOptions, digestOf, type PreparedKey, prepareKey, prepareRecord } from '../store/write.js'
 import { mayHaveWritten, readError, writeError } from './failure.js'
@@ -13,6 +14,7 @@ import { type RedisStoreStats, Watch } from './watch.js'
 
 /** A record store on Redis. */
 export interface RedisStore extends RecordStore {
+  readonly shared: SharedState
   getStored(key: RecordKey): Promise<StoredRecord | undefined>
   /** Counts for monitoring. */
   stats(): RedisStoreStats
@@ -27,6 +29,7 @@ export interface RedisStoreParts {
 
 export class RedisRecordStore implements RedisStore {
   readonly semantics: Semantics
+  readonly shared: SharedState
   readonly #settings: RedisSettings
   readonly #keys: KeySpace
   readonly #nodes: Nodes
@@ -41,6 +44,7 @@ export class RedisRecordStore implements RedisStore {
     this.#nodes = nodes
     this.#commands = new RecordCommands(nodes, settings.commandTimeoutMs)
     this.#watch = new Watch(nodes, keys)
+    this.shared = { get: name => this.#getShared(name), swap: (...given) => this.#swapShared(...given) }
   }
 
   async get(key: RecordKey): Promise<AclRecord | undefined> {
@@ -117,6 +121,22 @@ export class RedisRecordStore implements RedisStore {
       return await read()
     } catch (error) {
       throw readError(error, this.#settings.commandTimeoutMs)
+    }
+  }
+
+  async #getShared(name: string): Promise<string | undefined> {
+    this.#demandOpen()
+    checkShared(name, [])
+    return this.#reading(() => this.#commands.readText(this.#keys.sharedKey(name)))
+  }
+
+  async #swapShared(...[name, expected, value, options]: Parameters<SharedState['swap']>): Promise<Swapped> {
+    this.#demandOpen()
+    checkShared(name, [expected, value], options?.ttlMs)
+    try {
+      return await this.#commands.swap(this.#keys.sharedKey(name), expected, value, options?.ttlMs)
+    } catch (error) {
+      throw writeError(error)
     }
   }
 

@@ -1,4 +1,5 @@
 export { createMemoryStore, type MemoryStoreOptions } from './memory.js'
+export type { SharedState, Swapped } from './shared.js'
 export type {
   RecordStore,
   StoredRecord,

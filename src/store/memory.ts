@@ -1,8 +1,10 @@
 import type { Semantics } from '../acl/types.js'
 import { RecordInvalid, RecordKeyInvalid, StoreUnavailable } from '../errors.js'
+import { integerOption } from '../options.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import { Listeners } from './listeners.js'
 import { checkSemantics } from './options.js'
+import { MemoryShared } from './shared.js'
 import type { RecordStore, StoredRecord, StoreListener, WriteOptions, WriteResult } from './types.js'
 import { checkWriteOptions, demandMatch, type PreparedKey, prepareKey, prepareRecord } from './write.js'
 
@@ -15,7 +17,16 @@ export interface MemoryStoreOptions {
    * @default 'strict'
    */
   readonly semantics?: Semantics
+  /**
+   * Most values of the shared state, e.g. client ids whose owners are known; of more, the one used longest ago is
+   * forgotten. 1 to 10,000,000.
+   *
+   * @default 100_000
+   */
+  readonly maxShared?: number
 }
+
+const MAX_SHARED = { fallback: 100_000, min: 1, max: 10_000_000 }
 
 interface Entry {
   readonly key: RecordKey
@@ -23,14 +34,19 @@ interface Entry {
   readonly digest: string
 }
 
+/** Options that were checked, each with its value. */
+type Settings = Required<MemoryStoreOptions>
+
 class MemoryStore implements RecordStore {
   readonly semantics: Semantics
+  readonly shared: MemoryShared
   readonly #entries: Map<string, Entry> = new Map()
   readonly #listeners: Listeners = new Listeners()
   #closed = false
 
-  constructor(entries: Iterable<readonly [RecordKey, AclRecord]>, semantics: Semantics) {
+  constructor(entries: Iterable<readonly [RecordKey, AclRecord]>, { semantics, maxShared }: Settings) {
     this.semantics = semantics
+    this.shared = new MemoryShared(maxShared)
     let place = 0
     for (const entry of entries) this.#admit(entry, `entries[${place++}]`)
   }
@@ -87,6 +103,7 @@ class MemoryStore implements RecordStore {
     this.#listeners.clear()
     await told
     this.#entries.clear()
+    this.shared.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -158,5 +175,6 @@ export function createMemoryStore(
   if (entries === null || typeof entries !== 'object' || typeof entries[Symbol.iterator] !== 'function') {
     throw new TypeError('"entries" argument must be an iterable of [key, record] pairs')
   }
-  return new MemoryStore(entries, checkSemantics(options?.semantics))
+  const semantics = checkSemantics(options.semantics)
+  return new MemoryStore(entries, { semantics, maxShared: integerOption(options, 'maxShared', MAX_SHARED) })
 }

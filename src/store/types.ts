@@ -1,5 +1,6 @@
 import type { Semantics } from '../acl/types.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
+import type { SharedState } from './shared.js'
 
 /**
  * News from a store. It carries no authority: it says what to forget, and the store stays the only truth.
@@ -60,6 +61,11 @@ export interface StoredRecord {
 export interface RecordStore {
   /** How the store reads records; the authorizer follows it. */
   readonly semantics: Semantics
+  /**
+   * What the nodes over this store share beside the records. Optional: without it, what would be shared is known to one
+   * process alone.
+   */
+  readonly shared?: SharedState
   /**
    * Resolves with the record of exactly this key, or `undefined` when there is none. Never falls back to `*`.
    *

@@ -2,7 +2,8 @@ import { Cluster } from 'ioredis'
 import { Cluster as Cluster5 } from 'ioredis5'
 import { describe } from 'vitest'
 import { createRedisStore, type RedisTarget } from '../../src/redis/index.js'
-import { describeRecordStore } from '../contract/record-store.js'
+import { describeRecordStore, type StoreSubject } from '../contract/record-store.js'
+import { describeSharedState } from '../contract/shared-state.js'
 import { type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
 
 let cluster: RedisCluster
@@ -11,7 +12,7 @@ describe.each([
   ['ioredis 6', (port: number): RedisTarget => new Cluster([{ host: '127.0.0.1', port }], { lazyConnect: true })],
   ['ioredis 5', (port: number): RedisTarget => new Cluster5([{ host: '127.0.0.1', port }], { lazyConnect: true })],
 ])('on a Cluster of %s', (name, create) => {
-  describeRecordStore(`a Redis store on a Cluster of ${name}`, {
+  const subject: StoreSubject = {
     async setUp() {
       cluster = await startRedisCluster()
     },
@@ -22,5 +23,7 @@ describe.each([
       }),
     clean: () => cluster.flush(),
     tearDown: () => cluster.stop(),
-  })
+  }
+  describeRecordStore(`a Redis store on a Cluster of ${name}`, subject)
+  describeSharedState(`a Redis store on a Cluster of ${name}`, subject)
 })

@@ -1,7 +1,8 @@
 import { Redis as Redis6 } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis5'
 import { createRedisStore, type RedisStoreOptions, type RedisTarget } from '../../src/redis/index.js'
-import { describeRecordStore } from '../contract/record-store.js'
+import { describeRecordStore, type StoreSubject } from '../contract/record-store.js'
+import { describeSharedState } from '../contract/shared-state.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 
 interface Variant {
@@ -37,7 +38,7 @@ for (const [name, { target, options }] of Object.entries(variants)) {
   let server: RedisServer
   let admin: Redis6
   const endings: (() => void)[] = []
-  describeRecordStore(name, {
+  const subject: StoreSubject = {
     async setUp() {
       server = await startRedisServer()
       admin = new Redis6(server.port)
@@ -55,5 +56,7 @@ for (const [name, { target, options }] of Object.entries(variants)) {
       admin.disconnect()
       await server.stop()
     },
-  })
+  }
+  describeRecordStore(name, subject)
+  describeSharedState(name, subject)
 }

@@ -4,8 +4,10 @@ import { createMemoryStore } from '../../src/store/index.js'
 import { Listeners } from '../../src/store/listeners.js'
 import type { RecordStore, StoreEvent } from '../../src/store/types.js'
 import { describeRecordStore, key, recordOf } from '../contract/record-store.js'
+import { describeSharedState } from '../contract/shared-state.js'
 
 describeRecordStore('the memory store', { create: () => createMemoryStore() })
+describeSharedState('the memory store', { create: () => createMemoryStore() })
 
 describe('createMemoryStore', () => {
   it('starts with the entries it is given, the later of two with one key', async () => {
@@ -55,6 +57,16 @@ describe('createMemoryStore', () => {
     expect(() => createMemoryStore([], { semantics: 'loose' as never })).toThrow(new TypeError(message))
     expect(createMemoryStore([], { semantics: 'vernemq' }).semantics).toBe('vernemq')
     expect(createMemoryStore().semantics).toBe('strict')
+  })
+
+  it('forgets the shared value used longest ago beyond the limit', async () => {
+    const { shared } = createMemoryStore([], { maxShared: 2 })
+    for (const name of ['a', 'b']) await shared!.swap(name, undefined, name)
+    await shared!.get('a')
+    await shared!.swap('c', undefined, 'c')
+    expect([await shared!.get('a'), await shared!.get('b'), await shared!.get('c')]).toEqual(['a', undefined, 'c'])
+    const message = '"maxShared" option must be an integer from 1 to 10000000'
+    expect(() => createMemoryStore([], { maxShared: 0 })).toThrow(new TypeError(message))
   })
 
   it('says live once, for ever, in the first microtask after the watch began', async () => {

@@ -1,0 +1,97 @@
+import { LRUCache } from 'lru-cache'
+import { StoreUnavailable } from '../errors.js'
+
+/** What became of a {@link SharedState.swap}. */
+export type Swapped =
+  | { readonly swapped: true }
+  /** Another value is there than was expected: this one, or none. */
+  | { readonly swapped: false; readonly current: string | undefined }
+
+/**
+ * Small texts that the nodes over one store share beside the records: whose a client id is, which nodes are alive. Apart
+ * from the records, never watched, never scanned.
+ *
+ * Names are well-formed text of 1 to 512 characters, values of at most 65,536; anything else is a `TypeError`.
+ */
+export interface SharedState {
+  /**
+   * Resolves with the value of a name, or `undefined`.
+   *
+   * @throws StoreUnavailable (`ERR_STORE_UNAVAILABLE`), StoreTimeout (`ERR_STORE_TIMEOUT`).
+   */
+  get(name: string): Promise<string | undefined>
+  /**
+   * Puts `value` in the place of `expected`, in one step for all nodes, or does nothing when something else is there.
+   * `undefined` stands for nothing: as `expected` the name must be free, as `value` it becomes so.
+   *
+   * @param ttlMs Milliseconds after which the value goes by itself, 1 to 31,536,000,000; left out, it stays, whatever was
+   * said of the value before.
+   * @throws StoreUnavailable when nothing was done; OutcomeUnknown (`ERR_OUTCOME_UNKNOWN`) when that cannot be told.
+   */
+  swap(
+    name: string,
+    expected: string | undefined,
+    value: string | undefined,
+    options?: { readonly ttlMs?: number },
+  ): Promise<Swapped>
+}
+
+const MAX_NAME = 512
+const MAX_VALUE = 65_536
+const MAX_TTL_MS = 31_536_000_000
+
+/** Refuses what no implementation takes, before anything is sent. */
+export function checkShared(name: string, values: readonly (string | undefined)[], ttlMs?: number): void {
+  if (!isText(name, MAX_NAME) || name === '') throw new TypeError('"name" argument must be text of 1 to 512 characters')
+  if (!values.every(value => value === undefined || isText(value, MAX_VALUE))) {
+    throw new TypeError('"expected" and "value" arguments must be text of at most 65536 characters, or undefined')
+  }
+  if (ttlMs !== undefined && !(Number.isInteger(ttlMs) && ttlMs >= 1 && ttlMs <= MAX_TTL_MS)) {
+    throw new TypeError(`"ttlMs" option must be an integer from 1 to ${MAX_TTL_MS}`)
+  }
+}
+
+/** Two texts that are not well-formed could become one on the way to a server. */
+function isText(value: unknown, maxLength: number): boolean {
+  return typeof value === 'string' && value.length <= maxLength && value.isWellFormed()
+}
+
+/** Shared state of one process. Of more than `max` values, the one used longest ago is forgotten. */
+export class MemoryShared implements SharedState {
+  readonly #values: LRUCache<string, string>
+  #isClosed = false
+
+  constructor(max: number) {
+    this.#values = new LRUCache({ max })
+  }
+
+  async get(name: string): Promise<string | undefined> {
+    this.#demandOpen()
+    checkShared(name, [])
+    return this.#values.get(name)
+  }
+
+  async swap(
+    name: string,
+    expected: string | undefined,
+    value: string | undefined,
+    { ttlMs }: { readonly ttlMs?: number } = {},
+  ): Promise<Swapped> {
+    this.#demandOpen()
+    checkShared(name, [expected, value], ttlMs)
+    const current = this.#values.get(name)
+    if (current !== expected) return { swapped: false, current }
+    if (value === undefined) this.#values.delete(name)
+    else this.#values.set(name, value, { ttl: ttlMs ?? 0 })
+    return { swapped: true }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#values.clear()
+  }
+
+  #demandOpen(): void {
+    if (this.#isClosed) throw new StoreUnavailable('store is closed')
+  }
+}
