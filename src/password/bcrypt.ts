@@ -4,7 +4,9 @@ import { availableParallelism } from 'node:os'
 import { genSaltSync } from 'bcryptjs'
 import { PasswordInvalid, quote } from '../errors.js'
 import { integerOption } from '../options.js'
-import { type HashLimits, HashPool } from './pool.js'
+import { HashPool } from './pool.js'
+import type { HashLimits } from './queue.js'
+import type { HashTarget } from './types.js'
 
 /** Identifier of a bcrypt variant. All three compute the same for what {@link hashPassword} accepts. */
 export type BcryptPrefix = '$2a$' | '$2b$' | '$2y$'
@@ -126,15 +128,9 @@ export async function hashPassword(password: string | Uint8Array, options: HashP
 
   const text = typeof password === 'string' ? password : decodeUtf8(password)
   if (text === undefined) throw new PasswordInvalid('password is not UTF-8')
-  const problem = passwordProblem(text)
+  const problem = passwordProblem(text) ?? lengthProblem(text)
   if (problem !== undefined) throw new PasswordInvalid(`password ${problem}`)
-  const bytes = Buffer.byteLength(text)
-  if (bytes > MAX_PASSWORD_BYTES) {
-    throw new PasswordInvalid(`password has ${bytes} bytes of UTF-8, bcrypt reads only ${MAX_PASSWORD_BYTES}`)
-  }
-  // The variants differ in their names only, for passwords that got this far.
-  const salt = prefix + genSaltSync(cost).slice(prefix.length)
-  return sharedPool().run({ password: text, salt }, limits)
+  return hashIn(sharedPool(), text, { cost, prefix }, limits)
 }
 
 /**
@@ -177,6 +173,27 @@ export async function verifyIn(
   return timingSafeEqual(Buffer.from(computed), Buffer.from(passhash))
 }
 
+/** Hashes a password that bcrypt reads whole. */
+export function hashIn(
+  pool: HashPool,
+  password: string,
+  { cost, prefix }: HashTarget,
+  limits: HashLimits,
+): Promise<string> {
+  // The variants differ in their names only, for passwords that get this far.
+  return pool.run({ password, salt: withPrefix(genSaltSync(cost), prefix) }, limits)
+}
+
+/** Whether bcrypt reads all of a password, and nothing else reads it otherwise. */
+export function isHashable(password: string): boolean {
+  return passwordProblem(password) === undefined && lengthProblem(password) === undefined
+}
+
+/** A hash, or the salt it begins with, under the name of another variant. */
+export function withPrefix(hash: string, prefix: BcryptPrefix): string {
+  return prefix + hash.slice(prefix.length)
+}
+
 export function isBcryptPrefix(text: string): text is BcryptPrefix {
   return (BCRYPT_PREFIXES as readonly string[]).includes(text)
 }
@@ -185,6 +202,12 @@ function passwordProblem(text: string): string | undefined {
   if (text.includes('\0')) return 'holds U+0000, where bcrypt stops reading'
   if (!text.isWellFormed()) return 'holds a lone surrogate, which has no bytes in UTF-8'
   return undefined
+}
+
+function lengthProblem(text: string): string | undefined {
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= MAX_PASSWORD_BYTES) return undefined
+  return `has ${bytes} bytes of UTF-8, bcrypt reads only ${MAX_PASSWORD_BYTES}`
 }
 
 function decodeUtf8(bytes: Uint8Array): string | undefined {

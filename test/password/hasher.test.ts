@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { createBcryptHasher, hashPassword, type PasswordHasher } from 'mqtt-warden'
+import { createBcryptHasher, createNativeHasher, hashPassword, type PasswordHasher } from 'mqtt-warden'
 import { afterEach, describe, expect, it } from 'vitest'
 
 const timeoutMs = 15_000
@@ -9,14 +9,18 @@ const password = '38b3eff8baf56627478ec76a704e9b52'
 const slow = passhash.replace('$10$', '$12$')
 
 const opened: PasswordHasher[] = []
-function open(options: Parameters<typeof createBcryptHasher>[0]): PasswordHasher {
-  const hasher = createBcryptHasher(options)
-  opened.push(hasher)
-  return hasher
-}
 afterEach(() => Promise.all(opened.splice(0).map(hasher => hasher.close())))
 
-describe('createBcryptHasher', () => {
+describe.each([
+  ['createBcryptHasher', createBcryptHasher],
+  ['createNativeHasher', createNativeHasher],
+])('%s', (_, create) => {
+  function open(options: Parameters<typeof createBcryptHasher>[0]): PasswordHasher {
+    const hasher = create(options)
+    opened.push(hasher)
+    return hasher
+  }
+
   it('judges passwords', async () => {
     const hasher = open({})
     expect(await hasher.verify(password, passhash, { timeoutMs })).toBe(true)
@@ -57,7 +61,7 @@ describe('createBcryptHasher', () => {
       '"acceptedPrefixes" option must list at least one of "$2a$", "$2b$" and "$2y$", and no other',
     ],
   ])('throws a TypeError for the options %j', (options, message) => {
-    expect(() => createBcryptHasher(options)).toThrow(new TypeError(message))
+    expect(() => create(options)).toThrow(new TypeError(message))
   })
 
   it('refuses at once what finds the queue full, and serves what does not', async () => {
@@ -193,4 +197,67 @@ describe('createBcryptHasher', () => {
     // A hash on this thread would let the loop turn once or twice.
     expect(turns).toBeGreaterThan(200)
   })
+
+  it.each([
+    [{ cost: 10, prefix: '$2a$' }, passhash, false],
+    [{ cost: 9, prefix: '$2a$' }, passhash, false],
+    [{ cost: 11, prefix: '$2a$' }, passhash, true],
+    [{ cost: 4, prefix: '$2b$' }, passhash, true],
+    [{ cost: 4, prefix: '$2a$' }, '$7$1000$salt$hash', true],
+  ] as const)('with the target %j, takes %s for outdated: %s', (target, hash, isOutdated) => {
+    expect(open({}).isOutdated!(hash, target)).toBe(isOutdated)
+  })
+
+  it.each(['$2a$', '$2b$', '$2y$'] as const)('makes a new hash of the variant %s', async prefix => {
+    const hash = await open({}).hash!(password, { cost: 5, prefix }, { timeoutMs })
+    expect(hash?.slice(0, 7)).toBe(`${prefix}05$`)
+    expect(await open({}).verify(password, hash!, { timeoutMs })).toBe(true)
+    expect(await open({}).verify('wrong', hash!, { timeoutMs })).toBe(false)
+  })
+
+  it.each(['x'.repeat(73), 'a\0b'])('makes no new hash of a password that it would not be the hash of', async cut => {
+    expect(await open({}).hash!(cut, { cost: 5, prefix: '$2a$' }, { timeoutMs })).toBeUndefined()
+  })
 })
+
+describe('createNativeHasher', () => {
+  const target = { cost: 5, prefix: '$2a$' } as const
+
+  it('uses the package it is given, and says when that fails', async () => {
+    const bcrypt = { verify: async () => true, hash: () => Promise.reject(new Error('broken')) }
+    await using hasher = disposable(createNativeHasher({ bcrypt }))
+    expect(await hasher.verify('anything', passhash, { timeoutMs })).toBe(true)
+    await expect(hasher.hash!('anything', target, { timeoutMs })).rejects.toMatchObject({
+      name: 'HashFailed',
+      message: 'native bcrypt failed',
+      cause: { message: 'broken' },
+    })
+  })
+
+  it('has no more hashes under way than it may', async () => {
+    let underWay = 0
+    let most = 0
+    const verify = async () => {
+      most = Math.max(most, ++underWay)
+      await new Promise(resolve => setImmediate(resolve))
+      underWay--
+      return true
+    }
+    await using hasher = disposable(createNativeHasher({ threads: 2, bcrypt: { verify, hash: async () => '' } }))
+    await Promise.all(Array.from({ length: 20 }, () => hasher.verify('pw', passhash, { timeoutMs })))
+    expect(most).toBe(2)
+  })
+
+  it('throws a TypeError for what is no bcrypt', () => {
+    const bcrypt = { verify: async () => true } as unknown as NonNullable<
+      Parameters<typeof createNativeHasher>[0]
+    >['bcrypt']
+    expect(() => createNativeHasher({ bcrypt: bcrypt! })).toThrow(
+      new TypeError('"bcrypt" option must be the package @node-rs/bcrypt'),
+    )
+  })
+})
+
+function disposable(hasher: PasswordHasher): PasswordHasher & AsyncDisposable {
+  return Object.assign(hasher, { [Symbol.asyncDispose]: () => hasher.close() })
+}
