@@ -57,6 +57,7 @@ export {
   type EventBase,
   type Freshness,
   type LinkEvent,
+  type LinkFreshness,
   type Refusal,
   type RevokeCause,
   type RevokedEvent,
@@ -114,11 +115,13 @@ export {
 } from './record/index.js'
 export {
   createMemoryStore,
+  type Hearing,
   type MemoryStoreOptions,
   type RecordStore,
   type SharedState,
   type StoredRecord,
   type StoreEvent,
+  type StoreLink,
   type StoreListener,
   type Swapped,
   type WriteOptions,

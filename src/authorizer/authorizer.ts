@@ -89,7 +89,7 @@ class StoreAuthorizer implements Authorizer {
 
   async ready(): Promise<void> {
     if (this.#isClosed) throw new AuthorizerClosed('the authorizer is closed')
-    if (this.#isLive) return
+    if (this.#isLive || this.store.hears === 'nothing') return
     await new Promise<void>((resolve, reject) => this.#waiting.add({ resolve, reject }))
   }
 
@@ -139,7 +139,7 @@ class StoreAuthorizer implements Authorizer {
   }
 
   freshness(): Freshness {
-    return this.#trust.freshness()
+    return this.#trust.freshness(this.store)
   }
 
   stats(): AuthorizerStats {

@@ -17,6 +17,7 @@ export type {
   EventBase,
   Freshness,
   LinkEvent,
+  LinkFreshness,
   Refusal,
   RevokeCause,
   RevokedEvent,

@@ -1,3 +1,4 @@
+import type { RecordStore } from '../store/types.js'
 import type { Freshness } from './types.js'
 
 /** Limits of trust in milliseconds; see the options of the same names. */
@@ -84,15 +85,24 @@ export class Trust {
     if (heardUntil === Number.POSITIVE_INFINITY) return true
     return now - readAt <= this.limits.maxAgeMs && now - Math.max(readAt, heardUntil) <= this.graceMs
   }
-  freshness(): Freshness {
+
+  /** How things stand, for a store that hears of changes as this one does. */
+  freshness(store: Pick<RecordStore, 'hears' | 'links'>): Freshness {
     const { epoch, state, graceMs } = this
     const { staleWindowMs, readTimeoutMs, outageGraceMs, maxAgeMs } = this.limits
+    const { hears = 'everything' } = store
     const isNeverDeaf = epoch.heardUntil === Number.POSITIVE_INFINITY
     return {
       state,
-      boundMs: isNeverDeaf ? 0 : Math.min(graceMs, maxAgeMs),
+      boundMs: isNeverDeaf ? 0 : hears === 'own writes' ? maxAgeMs : Math.min(graceMs, maxAgeMs),
       terms: { staleWindowMs, readTimeoutMs, outageGraceMs, maxAgeMs },
-      ageMs: isNeverDeaf ? 0 : this.now() - epoch.heardUntil,
+      ageMs: this.#age(epoch.heardUntil),
+      hears,
+      links: (store.links?.() ?? []).map(({ server, state, at }) => ({ server, state, ageMs: this.#age(at) })),
     }
+  }
+
+  #age(heardUntil: number): number {
+    return heardUntil === Number.POSITIVE_INFINITY ? 0 : this.now() - heardUntil
   }
 }

@@ -12,7 +12,7 @@ import type {
 } from '../acl/types.js'
 import type { HasherStats } from '../password/types.js'
 import type { RecordKey } from '../record/types.js'
-import type { RecordStore } from '../store/types.js'
+import type { Hearing, RecordStore } from '../store/types.js'
 
 /** The last will of a CONNECT, checked as the PUBLISH it may become. */
 export interface WillFacts extends PublishFacts {
@@ -235,6 +235,21 @@ export interface Freshness {
   }
   /** Milliseconds since the moment up to which all changes are known to have been heard; `Infinity` before the first. */
   readonly ageMs: number
+  /**
+   * Which changes the store hears of. With `'own writes'`, those of others count when a record is next read: `boundMs` is
+   * then `maxAgeMs`.
+   */
+  readonly hears: Hearing
+  /** The links to the servers of the store, where it has any; `ageMs` as above, for each. */
+  readonly links: readonly LinkFreshness[]
+}
+
+/** How one link to a server of the store stands. */
+export interface LinkFreshness {
+  /** Which server, e.g. `10.0.0.5:6379`. */
+  readonly server: string
+  readonly state: 'live' | 'blind'
+  readonly ageMs: number
 }
 
 /** Sizes and counts at this moment; counts run from the start. */
@@ -261,8 +276,8 @@ export interface Authorizer {
   /** Where it reads the records, for adapters that must know of changes to records without a session. */
   readonly store: RecordStore
   /**
-   * Resolves when the store's watch is armed: from then on changes are heard. Not needed for decisions, which are right
-   * before too.
+   * Resolves when the store's watch is armed: from then on changes are heard (at once for a store that hears of none). Not
+   * needed for decisions, which are right before too.
    *
    * @throws AuthorizerClosed, when closed meanwhile.
    */

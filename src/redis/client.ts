@@ -25,7 +25,7 @@ export interface NodeClient {
   callBuffer(name: string, ...args: Bytes[]): Promise<unknown>
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'close' | 'end', listener: () => void): unknown
-  on(event: 'messageBuffer', listener: (channel: unknown, payload: unknown) => void): unknown
+  on(event: 'messageBuffer' | 'smessageBuffer', listener: (channel: unknown, payload: unknown) => void): unknown
 }
 
 /** What is used of a caller's ioredis Cluster, 5 or 6: where to begin, and how its nodes are reached. */

@@ -1,8 +1,11 @@
 import { StoreUnavailable } from '../errors.js'
+import type { StoreLink } from '../store/types.js'
 import { CommandFailure, lossOf } from './failure.js'
 import type { KeySpace } from './keys.js'
-import { type LinkEvents, TrackingLink } from './link.js'
+import { Link, type LinkEvents } from './link.js'
 import type { RedisSettings } from './options.js'
+import { slotOf } from './slots.js'
+import { createSource } from './source.js'
 import { Backoff, pause } from './time.js'
 import { type ClusterView, keyEndFor, type Topology } from './topology.js'
 
@@ -15,7 +18,8 @@ export interface ClusterWatchContext {
 }
 
 /**
- * Hears the changes of a whole Cluster: one link for each master, live while all of them are.
+ * Hears the changes of a whole Cluster: one link for each master, live while all of them are; with a channel, one link to
+ * the master that has it.
  *
  * Tracking belongs to a server, not to a slot: a slot that moves between masters with a link stays heard. A master that
  * has no link is found by asking every master for its view along with each beat; then all links are set up anew.
@@ -24,10 +28,15 @@ export class ClusterWatch {
   readonly #context: ClusterWatchContext
   readonly #stopping: AbortController = new AbortController()
   readonly #running: Promise<void>
+  #links: readonly Link[] = []
 
   constructor(context: ClusterWatchContext) {
     this.#context = context
     this.#running = this.#run(this.#stopping.signal)
+  }
+
+  links(): readonly StoreLink[] {
+    return this.#links.map(link => link.status)
   }
 
   async stop(): Promise<void> {
@@ -59,30 +68,40 @@ export class ClusterWatch {
     const generation = new AbortController()
     const end = (): void => generation.abort()
     signal.addEventListener('abort', end, { once: true })
-    const heard = new Heard(topology.masters.length, events)
-    const links = topology.masters.map(({ place }) => this.#link(place, topology, heard, end))
+    const places = this.#places(topology)
+    const heard = new Heard(places.length, events)
+    this.#links = places.map(place => this.#link(place, topology, heard, end))
     await new Promise<void>(resolve => {
       if (signal.aborted || generation.signal.aborted) resolve()
       generation.signal.addEventListener('abort', () => resolve(), { once: true })
     })
     signal.removeEventListener('abort', end)
     if (!signal.aborted) events.blind()
-    await Promise.all(links.map(link => link.stop()))
+    await Promise.all(this.#links.map(link => link.stop()))
   }
 
-  #link(place: string, topology: Topology, heard: Heard, end: () => void): TrackingLink {
+  /** The masters to listen to. */
+  #places({ masters }: Topology): readonly string[] {
+    const { settings, keys } = this.#context
+    if (settings.invalidation === 'tracking') return masters.map(({ place }) => place)
+    const slot = slotOf(Buffer.from(keys.channel))
+    const owner = masters.find(master => master.owns(slot))
+    if (owner === undefined) throw new CommandFailure('unsent', `no cluster node owns slot ${slot}`)
+    return [owner.place]
+  }
+
+  #link(place: string, topology: Topology, heard: Heard, end: () => void): Link {
     const { nodes, settings, keys, events } = this.#context
     const compare = (view: Topology): void => {
-      if (view.mastersText === topology.mastersText) return
+      if (view.mastersText === topology.mastersText && this.#places(view).includes(place)) return
       end()
       throw new CommandFailure('lost', 'the cluster has other masters now')
     }
-    return new TrackingLink({
+    const keyEnd = (): string => keyEndFor(nodes.topology, place)
+    return new Link({
       settings,
-      keys,
-      lane: nodes.laneAt(place),
-      keyEnd: () => keyEndFor(nodes.topology, place),
-      place: `redis ${place}`,
+      place: () => place,
+      arm: createSource({ settings, keys, lane: nodes.laneAt(place), keyEnd }),
       open: signal => nodes.open(place, 'link', signal),
       verify: async () => compare(await nodes.ask(place, settings.heartbeatTimeoutMs)),
       events: {

@@ -8,9 +8,9 @@ import type { LinkEvents } from './link.js'
 import type { Nodes, Watching } from './nodes.js'
 import type { RedisSettings } from './options.js'
 import { slotOf } from './slots.js'
-import { type Address, nodeTemplate, openLike } from './template.js'
+import { type Address, mapAddress, nodeTemplate, openLike, placeOf } from './template.js'
 import { Backoff, within } from './time.js'
-import { addressOf, type ClusterView, mapAddress, placeOf, readTopology, type Topology } from './topology.js'
+import { addressOf, type ClusterView, readTopology, type Topology } from './topology.js'
 
 /** The masters of a Cluster, each with a lane of its own; replicas are never asked. */
 export class ClusterNodes implements Nodes, ClusterView {
@@ -68,6 +68,7 @@ export class ClusterNodes implements Nodes, ClusterView {
     const watch = new ClusterWatch({ nodes: this, settings: this.#settings, keys: this.#keys, events })
     this.#watches.add(watch)
     return {
+      links: () => watch.links(),
       stop: async () => {
         await watch.stop()
         this.#watches.delete(watch)

@@ -33,7 +33,9 @@ export class Connection {
     // Errors that ioredis only announces, such as a refused SELECT, would leave the connection in the wrong state.
     client.on('error', error => this.destroy(error))
     client.on('close', () => this.destroy(new CommandFailure('lost', 'connection closed')))
-    client.on('messageBuffer', (channel, payload) => this.#listener?.(channel, payload))
+    for (const event of ['messageBuffer', 'smessageBuffer'] as const) {
+      client.on(event, (channel, payload) => this.#listener?.(channel, payload))
+    }
   }
 
   /** Opens the socket of a client that was not used before, and waits until the server answers. */

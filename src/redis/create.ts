@@ -3,6 +3,7 @@ import { createNodeName } from './beat.js'
 import { ClusterNodes } from './cluster.js'
 import { createKeySpace } from './keys.js'
 import { type RedisStoreOptions, resolveOptions } from './options.js'
+import { createServer } from './server.js'
 import { SingleNode } from './single.js'
 import { RedisRecordStore, type RedisStore } from './store.js'
 import { readTarget, templatePrefix } from './template.js'
@@ -59,7 +60,7 @@ export function createRedisStore(target: RedisTarget, options: RedisStoreOptions
   const keys = createKeySpace(settings, createNodeName())
   const nodes =
     template.kind === 'single'
-      ? new SingleNode(template.client, settings, keys)
+      ? new SingleNode(createServer(template.client, settings), settings, keys)
       : new ClusterNodes(template.cluster, settings, keys)
   return new RedisRecordStore({ settings, keys, nodes })
 }

@@ -1,57 +1,85 @@
 import { StoreUnavailable } from '../errors.js'
-import { Beat, type BeatContext } from './beat.js'
+import type { StoreLink } from '../store/types.js'
 import type { Connection } from './connection.js'
 import { CommandFailure, lossOf } from './failure.js'
-import type { Open } from './lane.js'
+import type { KeySpace } from './keys.js'
+import type { Lane, Open } from './lane.js'
+import type { RedisSettings } from './options.js'
 import { Backoff, pause } from './time.js'
 
-/** Name under which Redis delivers invalidations. It is not a channel that anybody is subscribed to. */
-const INVALIDATE = Buffer.from('__redis__:invalidate')
+/** What a connection reports of the changes of one server. */
+export interface News {
+  /** A key was changed. */
+  changed(redisKey: Buffer): void
+  /** Anything may have changed: the connection was set up, or everything was flushed. */
+  unknown(): void
+  /** Something arrived that tells of no change. */
+  dropped(): void
+}
+
+/** Resolves when everything up to the moment of the call was heard; rejects when that cannot be shown in time. */
+export type Prove = () => Promise<void>
+
+/** Has a connection hear of changes: none that comes after it has resolved is missed. */
+export type Arm = (connection: Connection, news: News) => Promise<Prove>
+
+/** What it takes to hear of the changes of one server. */
+export interface SourceContext {
+  readonly settings: RedisSettings
+  readonly keys: KeySpace
+  /** Way to the data of that server. */
+  readonly lane: Lane
+  /** Put behind each beat's key, so that the server owns it: a hash tag in a Cluster, `''` elsewhere. */
+  readonly keyEnd: () => string
+}
 
 /** What a link reports. Never called for a connection that is over. */
-export interface LinkEvents {
-  /** A key was invalidated. */
-  changed(redisKey: Buffer): void
-  /** Anything may have changed: the link was set up anew, or everything was flushed. */
-  unknown(): void
+export interface LinkEvents extends News {
   /** Everything up to `at`, on the clock of `performance.now()`, has been heard. */
   live(at: number): void
   /** Changes are no longer heard. */
   blind(): void
   /** Why an attempt to hear changes ended. */
   failed(error: StoreUnavailable): void
-  /** Something arrived that is no invalidation. */
-  dropped(): void
 }
 
-/** What a link needs besides. */
-export interface LinkContext extends BeatContext {
-  /** Opens a connection for tracking. */
+/** What a link needs. */
+export interface LinkContext {
+  readonly settings: RedisSettings
+  /** Opens a connection to hear through. */
   readonly open: Open
-  /** Which server, for messages. */
-  readonly place: string
+  readonly arm: Arm
+  /** Address of the server, for messages. */
+  readonly place: () => string
   /** Checked along with each beat; rejects when the link must be given up for another reason. */
   readonly verify?: () => Promise<void>
   readonly events: LinkEvents
 }
 
 /**
- * Hears of the changes that one server makes, through a connection of its own that the server tracks for.
+ * Hears of the changes that one server makes, through a connection of its own.
  *
- * Each connection is an epoch: open, ask for tracking, subscribe, report `unknown`, then beat after beat report `live`.
+ * Each connection is an epoch: open, arm, report `unknown`, then beat after beat report `live`.
  * At the first failure of any step the connection is destroyed, `blind` is reported if it was live, and after a pause
  * the next epoch begins.
  */
-export class TrackingLink {
+export class Link {
   readonly #context: LinkContext
   readonly #backoff: Backoff
   readonly #stopping: AbortController = new AbortController()
   readonly #running: Promise<void>
+  #state: 'live' | 'blind' = 'blind'
+  #at = -Infinity
 
   constructor(context: LinkContext) {
     this.#context = context
     this.#backoff = new Backoff(context.settings.reconnectMinMs, context.settings.reconnectMaxMs)
     this.#running = this.#run(this.#stopping.signal)
+  }
+
+  /** Whether changes are heard, and up to which moment they have been. */
+  get status(): StoreLink {
+    return { server: this.#context.place(), state: this.#state, at: this.#at }
   }
 
   /** Ends the link without a further report; resolves when its socket is closed. */
@@ -77,19 +105,21 @@ export class TrackingLink {
 
   /** One epoch. Ends by rejecting only. */
   async #live(connection: Connection, signal: AbortSignal): Promise<never> {
-    const { events } = this.#context
+    const { arm, events } = this.#context
     const stop = (): void => connection.destroy(new CommandFailure('lost', 'store is closed'))
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
     let liveSince: number | undefined
     const lost = connection.lost.then(loss => {
+      this.#state = 'blind'
       if (liveSince !== undefined && !signal.aborted) events.blind()
       throw loss
     })
     try {
-      const beats = this.#arm(connection).then(beat =>
-        this.#beat(beat, () => (liveSince ??= performance.now()), connection),
-      )
+      const beats = arm(connection, events).then(prove => {
+        events.unknown()
+        return this.#beat(prove, () => (liveSince ??= performance.now()), connection)
+      })
       return await Promise.race([beats, lost])
     } finally {
       signal.removeEventListener('abort', stop)
@@ -97,53 +127,23 @@ export class TrackingLink {
     }
   }
 
-  /** Has the server report changes to this connection. From the subscription on none is missed. */
-  async #arm(connection: Connection): Promise<Beat> {
-    const { keys, settings, events } = this.#context
-    const timeoutMs = settings.commandTimeoutMs
-    const id = await connection.request(['client', 'id'], timeoutMs)
-    if (typeof id !== 'number') throw new CommandFailure('refused', 'redis did not tell the id of the connection')
-    const beat = new Beat(this.#context, connection, id)
-    connection.listen((channel, payload) => this.#hear(channel, payload, beat))
-    const prefixes = ['prefix', keys.recordPrefix, 'prefix', keys.beatPrefix]
-    await connection.request(['client', 'tracking', 'on', 'redirect', String(id), 'bcast', ...prefixes], timeoutMs)
-    // Any subscription lets invalidations through. The name they come under is never subscribed to: others can publish
-    // to that channel.
-    await connection.request(['subscribe', keys.channel], timeoutMs)
-    events.unknown()
-    return beat
-  }
-
-  async #beat(beat: Beat, proven: () => void, connection: Connection): Promise<never> {
+  async #beat(prove: Prove, proven: () => void, connection: Connection): Promise<never> {
     const { settings, events, verify } = this.#context
     for (;;) {
       if (!connection.isUsable) throw new CommandFailure('lost', 'connection closed')
       const sentAt = performance.now()
-      await Promise.all([beat.prove(), verify?.()])
+      await Promise.all([prove(), verify?.()])
       if (!connection.isUsable) continue
       proven()
+      this.#state = 'live'
+      this.#at = sentAt
       events.live(sentAt)
       await pause(settings.heartbeatMs - (performance.now() - sentAt), this.#stopping.signal)
     }
   }
 
-  #hear(channel: unknown, payload: unknown, beat: Beat): void {
-    const { events } = this.#context
-    const isInvalidation = Buffer.isBuffer(channel) && channel.equals(INVALIDATE)
-    if (isInvalidation && payload === null) {
-      events.unknown()
-      return
-    }
-    if (!isInvalidation || !Array.isArray(payload) || !payload.every(key => Buffer.isBuffer(key))) {
-      events.dropped()
-      return
-    }
-    for (const key of payload) events.changed(key)
-    for (const key of payload) beat.heard(key)
-  }
-
   #explain(failure: CommandFailure): StoreUnavailable {
-    return new StoreUnavailable(`changes at ${this.#context.place} are not heard: ${failure.message}`, {
+    return new StoreUnavailable(`changes at redis ${this.#context.place()} are not heard: ${failure.message}`, {
       cause: failure,
     })
   }

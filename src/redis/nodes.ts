@@ -1,9 +1,12 @@
+import type { StoreLink } from '../store/types.js'
 import type { CommandFailure } from './failure.js'
 import type { Lane } from './lane.js'
 import type { LinkEvents } from './link.js'
 
 /** A watch over all servers that hold records. */
 export interface Watching {
+  /** The links it consists of now. */
+  links(): readonly StoreLink[]
   /** Ends it without a further report; resolves when its sockets are closed. */
   stop(): Promise<void>
 }

@@ -1,6 +1,9 @@
 import type { Semantics } from '../acl/types.js'
 import { checkSemantics } from '../store/options.js'
 
+/** How a Redis store hears of changes; see {@link RedisStoreOptions.invalidation}. */
+export type Invalidation = 'tracking' | 'channel' | 'none'
+
 /** Options of `createRedisStore`. Times are whole milliseconds. */
 export interface RedisStoreOptions {
   /**
@@ -27,6 +30,21 @@ export interface RedisStoreOptions {
    * @default 'mqtt-warden:'
    */
   readonly ownPrefix?: string
+
+  /**
+   * How changes are heard.
+   *
+   * - `'tracking'`: Redis reports the changes that anybody makes (`CLIENT TRACKING`).
+   * - `'channel'`, where a server, a proxy or a provider refuses tracking: stores with this option tell each other what
+   *   they write, over a channel under `ownPrefix`; all of one Redis must have it. What others write (another tool, an
+   *   expiry, a flush) counts only when the record is next read, within `maxAgeMs` of the authorizer, which is then the
+   *   bound that `freshness()` states: set it as short as a revoked right may survive.
+   * - `'none'`, where nothing can be subscribed to: the watch is blind for ever, and the authorizer reads a record again
+   *   once it is older than half of `staleWindowMs`.
+   *
+   * @default 'tracking'
+   */
+  readonly invalidation?: Invalidation
 
   /**
    * Time from one beat to the next. A beat proves that changes are heard; each costs Redis one small `SET` per node (in a
@@ -97,6 +115,8 @@ const LIMITS = {
   maxRecordBytes: [1_048_576, 64, 67_108_864],
 } as const satisfies { [name: string]: readonly [fallback: number, min: number, max: number] }
 
+const INVALIDATIONS: readonly unknown[] = ['tracking', 'channel', 'none'] satisfies readonly Invalidation[]
+
 /** Start of every record key. */
 const RECORD_KEY_START = '["'
 
@@ -104,7 +124,7 @@ const RECORD_KEY_START = '["'
 export function resolveOptions(options: RedisStoreOptions, templatePrefix: unknown): RedisSettings {
   if (typeof options !== 'object' || options === null) throw new TypeError('"options" argument must be an object')
   for (const name of Object.keys(options)) {
-    if (!(name in LIMITS) && !['semantics', 'keyPrefix', 'ownPrefix'].includes(name)) {
+    if (!(name in LIMITS) && !['semantics', 'keyPrefix', 'ownPrefix', 'invalidation'].includes(name)) {
       throw new TypeError(`"${name}" is not an option`)
     }
   }
@@ -118,6 +138,7 @@ export function resolveOptions(options: RedisStoreOptions, templatePrefix: unkno
     semantics: checkSemantics(options.semantics),
     keyPrefix: keyPrefix(options.keyPrefix ?? templatePrefix ?? ''),
     ownPrefix: ownPrefix(options.ownPrefix ?? 'mqtt-warden:'),
+    invalidation: invalidation(options.invalidation ?? 'tracking'),
     ...numbers,
   }
 }
@@ -135,6 +156,13 @@ function keyPrefix(value: unknown): string {
     throw new TypeError('"keyPrefix" option must be a string of at most 256 characters')
   }
   return value
+}
+
+function invalidation(value: unknown): Invalidation {
+  if (!INVALIDATIONS.includes(value)) {
+    throw new TypeError('"invalidation" option must be "tracking", "channel" or "none"')
+  }
+  return value as Invalidation
 }
 
 function ownPrefix(value: unknown): string {

@@ -1,6 +1,7 @@
 import { RecordInvalid } from '../errors.js'
 import type { Swapped } from '../store/shared.js'
 import { digestOf, recordConflict } from '../store/write.js'
+import { publish } from './channel.js'
 import type { Command } from './client.js'
 import type { Connection, Reply } from './connection.js'
 import { CommandFailure } from './failure.js'
@@ -104,6 +105,11 @@ export class RecordCommands {
         yield page[1]
       } while (cursor !== '0')
     }
+  }
+
+  /** Tells who listens on the channel that a key was written. */
+  async announce(channel: Buffer, redisKey: Buffer): Promise<void> {
+    await publish(channel, redisKey, command => this.#send(channel, [command]))
   }
 
   async #writeIf(

@@ -1,26 +1,26 @@
-import type { NodeClient } from './client.js'
 import type { KeySpace } from './keys.js'
 import { Lane } from './lane.js'
-import { type LinkEvents, TrackingLink } from './link.js'
+import { Link, type LinkEvents } from './link.js'
 import type { Nodes, Watching } from './nodes.js'
 import type { RedisSettings } from './options.js'
-import { openLike } from './template.js'
+import type { Server } from './server.js'
+import { createSource } from './source.js'
 import { Backoff } from './time.js'
 
 /** One server, or the master that sentinels name. */
 export class SingleNode implements Nodes {
-  readonly #template: NodeClient
+  readonly #server: Server
   readonly #settings: RedisSettings
   readonly #keys: KeySpace
   readonly #lane: Lane
-  readonly #links: Set<TrackingLink> = new Set()
+  readonly #links: Set<Link> = new Set()
 
-  constructor(template: NodeClient, settings: RedisSettings, keys: KeySpace) {
-    this.#template = template
+  constructor(server: Server, settings: RedisSettings, keys: KeySpace) {
+    this.#server = server
     this.#settings = settings
     this.#keys = keys
     const backoff = new Backoff(settings.reconnectMinMs, settings.reconnectMaxMs)
-    this.#lane = new Lane(signal => openLike(template, settings, { name: 'data', signal }), backoff)
+    this.#lane = new Lane(signal => server.open('data', signal), backoff)
   }
 
   async laneOf(): Promise<Lane> {
@@ -36,18 +36,19 @@ export class SingleNode implements Nodes {
   }
 
   watch(events: LinkEvents): Watching {
+    const server = this.#server
     const settings = this.#settings
-    const link = new TrackingLink({
+    const link = new Link({
       settings,
       events,
-      keys: this.#keys,
-      lane: this.#lane,
-      keyEnd: () => '',
-      place: 'redis',
-      open: signal => openLike(this.#template, settings, { name: 'link', signal }),
+      place: () => server.place,
+      open: signal => server.open('link', signal),
+      arm: createSource({ settings, keys: this.#keys, lane: this.#lane, keyEnd: () => '' }),
+      verify: async () => server.verify?.(),
     })
     this.#links.add(link)
     return {
+      links: () => [link.status],
       stop: async () => {
         await link.stop()
         this.#links.delete(link)
@@ -56,6 +57,6 @@ export class SingleNode implements Nodes {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#lane.close(), ...[...this.#links].map(link => link.stop())])
+    await Promise.all([this.#lane.close(), this.#server.close(), ...[...this.#links].map(link => link.stop())])
   }
 }

@@ -3,19 +3,29 @@ import { StoreUnavailable } from '../errors.js'
 import { parseRecord } from '../record/index.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import { checkShared, type SharedState, type Swapped } from '../store/shared.js'
-import type { RecordStore, StoredRecord, StoreListener, WriteOptions, WriteResult } from '../store/types.js'
+import type {
+  Hearing,
+  RecordStore,
+  StoredRecord,
+  StoreLink,
+  StoreListener,
+  WriteOptions,
+  WriteResult,
+} from '../store/types.js'
 import { checkWriteOptions, digestOf, type PreparedKey, prepareKey, prepareRecord } from '../store/write.js'
-import { mayHaveWritten, readError, writeError } from './failure.js'
+import { lossOf, mayHaveWritten, readError, writeError } from './failure.js'
 import type { KeySpace } from './keys.js'
 import type { Nodes } from './nodes.js'
-import type { RedisSettings } from './options.js'
+import type { Invalidation, RedisSettings } from './options.js'
 import { RecordCommands } from './records.js'
 import { type RedisStoreStats, Watch } from './watch.js'
 
 /** A record store on Redis. */
 export interface RedisStore extends RecordStore {
   readonly shared: SharedState
+  readonly hears: Hearing
   getStored(key: RecordKey): Promise<StoredRecord | undefined>
+  links(): readonly StoreLink[]
   /** Counts for monitoring. */
   stats(): RedisStoreStats
 }
@@ -27,9 +37,19 @@ export interface RedisStoreParts {
   readonly nodes: Nodes
 }
 
+/** What came of a write. */
+type Written = Pick<WriteResult, 'replaced' | 'warnings'>
+
+const HEARS: { readonly [I in Invalidation]: Hearing } = {
+  tracking: 'everything',
+  channel: 'own writes',
+  none: 'nothing',
+}
+
 export class RedisRecordStore implements RedisStore {
   readonly semantics: Semantics
   readonly shared: SharedState
+  readonly hears: Hearing
   readonly #settings: RedisSettings
   readonly #keys: KeySpace
   readonly #nodes: Nodes
@@ -39,11 +59,12 @@ export class RedisRecordStore implements RedisStore {
 
   constructor({ settings, keys, nodes }: RedisStoreParts) {
     this.semantics = settings.semantics
+    this.hears = HEARS[settings.invalidation]
     this.#settings = settings
     this.#keys = keys
     this.#nodes = nodes
     this.#commands = new RecordCommands(nodes, settings.commandTimeoutMs)
-    this.#watch = new Watch(nodes, keys)
+    this.#watch = new Watch(nodes, keys, settings.invalidation)
     this.shared = { get: name => this.#getShared(name), swap: (...given) => this.#swapShared(...given) }
   }
 
@@ -68,19 +89,19 @@ export class RedisRecordStore implements RedisStore {
     checkWriteOptions(options)
     const prepared = prepareKey(key)
     const { text, digest, warnings } = prepareRecord(prepared.key, record, { maxBytes: this.#settings.maxRecordBytes })
-    const replaced = await this.#writing(prepared, redisKey => {
+    const written = await this.#writing(prepared, redisKey => {
       return this.#commands.put(redisKey, text, options?.ifMatch)
     })
-    return { digest, replaced, warnings }
+    return { digest, replaced: written.replaced, warnings: [...warnings, ...written.warnings] }
   }
 
   async delete(key: RecordKey, options?: WriteOptions): Promise<WriteResult> {
     this.#demandOpen()
     checkWriteOptions(options)
-    const replaced = await this.#writing(prepareKey(key), redisKey => {
+    const written = await this.#writing(prepareKey(key), redisKey => {
       return this.#commands.delete(redisKey, options?.ifMatch)
     })
-    return { digest: null, replaced, warnings: [] }
+    return { digest: null, ...written }
   }
 
   async *scan(): AsyncGenerator<RecordKey> {
@@ -101,6 +122,10 @@ export class RedisRecordStore implements RedisStore {
   watch(listener: StoreListener): () => void {
     this.#demandOpen()
     return this.#watch.add(listener)
+  }
+
+  links(): readonly StoreLink[] {
+    return this.#watch.links()
   }
 
   stats(): RedisStoreStats {
@@ -141,15 +166,30 @@ export class RedisRecordStore implements RedisStore {
   }
 
   /** Writes, and tells the listeners of this process itself: its caller is to find them finished. */
-  async #writing({ text, key }: PreparedKey, write: (redisKey: Buffer) => Promise<boolean>): Promise<boolean> {
+  async #writing({ text, key }: PreparedKey, write: (redisKey: Buffer) => Promise<boolean>): Promise<Written> {
+    const redisKey = this.#keys.redisKey(text)
+    const tell = async (): Promise<readonly string[]> => {
+      const event = { type: 'changed', key } as const
+      const [warnings] = await Promise.all([this.#announce(redisKey), this.#watch.listeners.dispatch(event)])
+      return warnings
+    }
     try {
-      const replaced = await write(this.#keys.redisKey(text))
-      await this.#watch.listeners.dispatch({ type: 'changed', key })
-      return replaced
+      return { replaced: await write(redisKey), warnings: await tell() }
     } catch (error) {
       const meaning = writeError(error)
-      if (mayHaveWritten(meaning)) await this.#watch.listeners.dispatch({ type: 'changed', key })
+      if (mayHaveWritten(meaning)) await tell()
       throw meaning
+    }
+  }
+
+  /** Tells the stores that would not hear of the write otherwise; resolves with what to warn of. */
+  async #announce(redisKey: Buffer): Promise<readonly string[]> {
+    if (this.hears !== 'own writes') return []
+    try {
+      await this.#commands.announce(Buffer.from(this.#keys.channel), redisKey)
+      return []
+    } catch (error) {
+      return [`other processes were not told, and will not notice before maxAgeMs: ${lossOf(error).message}`]
     }
   }
 

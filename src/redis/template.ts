@@ -9,6 +9,19 @@ export interface Address {
   readonly port: number
 }
 
+/** `host:port`, to compare addresses by. */
+export function placeOf({ host, port }: Address): string {
+  return `${host}:${port}`
+}
+
+/** Address that a `natMap` puts in place of the one that servers know. */
+export function mapAddress({ natMap }: { readonly natMap?: unknown }, address: Address): Address {
+  const place = placeOf(address)
+  const mapped =
+    typeof natMap === 'function' ? natMap(place) : (natMap as { [place: string]: Address } | undefined)?.[place]
+  return mapped ?? address
+}
+
 /** What was handed in to say which Redis is meant. */
 export type Template =
   | { readonly kind: 'single'; readonly client: NodeClient }
@@ -58,8 +71,46 @@ export interface ConnectionDetails {
   readonly name: string
   /** Ends the attempt, and a connection that came of it meanwhile. */
   readonly signal: AbortSignal
-  /** Where to, if not to the template's own address. */
+  /** Where to, if not to the template's own address. Needed for one that lists sentinels. */
   readonly address?: Address
+}
+
+/** The sentinels of a template, and what they watch. */
+export interface SentinelTemplate {
+  readonly name: string
+  readonly sentinels: readonly NodeClient[]
+  map(address: Address): Address
+}
+
+/** What a template says of sentinels, if it does. */
+export function readSentinels({ options }: NodeClient): SentinelTemplate | undefined {
+  const { sentinels, name, role = 'master', ...rest } = options as RedisOptions
+  if (!Array.isArray(sentinels)) return undefined
+  if (sentinels.length === 0 || typeof name !== 'string' || name === '') {
+    throw new TypeError('"target" argument must name the sentinels and the master that they watch')
+  }
+  if (role !== 'master') throw new TypeError('"target" argument must ask the sentinels for a master: replicas lag')
+  const { sentinelUsername, sentinelPassword, sentinelTLS, family } = rest
+  return {
+    name,
+    sentinels: sentinels.map(({ host = 'localhost', port = 26_379, family: own }) =>
+      createTemplate({
+        host,
+        port,
+        family: own ?? family ?? 0,
+        ...(sentinelUsername && { username: sentinelUsername }),
+        ...(sentinelPassword && { password: sentinelPassword }),
+        ...(sentinelTLS && { tls: sentinelTLS }),
+      }),
+    ),
+    map: address => mapAddress(rest, address),
+  }
+}
+
+/** Where a template leads, without what may be secret. */
+export function addressText({ options }: NodeClient): string {
+  const { path, host = 'localhost', port = 6379 } = options as RedisOptions
+  return path ?? placeOf({ host, port })
 }
 
 /** Opens a connection like the template's. */
@@ -88,16 +139,17 @@ function createTemplate(target: unknown): NodeClient {
 
 /** What our connections have in common, whatever the template says. */
 function connectionOptions({ options }: NodeClient, settings: RedisSettings): object {
-  const hasSentinels = 'sentinels' in options && Array.isArray(options.sentinels)
+  const { sentinels, enableTLSForSentinelMode, tls } = options as RedisOptions
   return {
     lazyConnect: true,
+    // They are asked by us.
+    ...(Array.isArray(sentinels) && { sentinels: null, tls: enableTLSForSentinelMode ? tls : undefined }),
     // RESP3 would put invalidations into a form that ioredis throws away.
     protocol: 2,
     replyMapping: 'legacy',
     keyPrefix: '',
     // One socket per client, nothing queued, nothing sent twice: a write must never come back after its caller gave up.
     retryStrategy: null,
-    sentinelRetryStrategy: null,
     reconnectOnError: null,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
@@ -109,11 +161,8 @@ function connectionOptions({ options }: NodeClient, settings: RedisSettings): ob
     commandTimeout: undefined,
     blockingTimeout: undefined,
     socketTimeout: undefined,
-    // INFO, which needs a right of its own, is only needed to tell a master from a replica that a sentinel named.
-    enableReadyCheck: hasSentinels,
-    // Sentinels turn the old master into a replica some ten seconds after they have named another.
-    failoverDetector: hasSentinels,
-    maxLoadingRetryTime: 500,
+    // Needs a right of its own, INFO. A server that still loads refuses the first command.
+    enableReadyCheck: false,
     readOnly: false,
     monitor: false,
     stringNumbers: false,

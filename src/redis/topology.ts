@@ -3,7 +3,7 @@ import type { Connection, Reply } from './connection.js'
 import { CommandFailure } from './failure.js'
 import type { Lane } from './lane.js'
 import { tagFor } from './slots.js'
-import type { Address } from './template.js'
+import { type Address, mapAddress, placeOf } from './template.js'
 
 /** A master of a Cluster. */
 export interface Master {
@@ -29,23 +29,10 @@ export interface ClusterView {
   refresh(): Promise<Topology>
 }
 
-/** `host:port`, to compare addresses by. */
-export function placeOf({ host, port }: Address): string {
-  return `${host}:${port}`
-}
-
 /** The address in `host:port`, IPv6 without brackets as Redis writes it. */
 export function addressOf(place: string): Address {
   const colon = place.lastIndexOf(':')
   return { host: place.slice(0, colon), port: Number(place.slice(colon + 1)) }
-}
-
-/** Address that a Cluster's `natMap` puts in place of the one its nodes know. */
-export function mapAddress({ natMap }: ClusterClient['options'], address: Address): Address {
-  const place = placeOf(address)
-  const mapped =
-    typeof natMap === 'function' ? natMap(place) : (natMap as { [place: string]: Address } | undefined)?.[place]
-  return mapped ?? address
 }
 
 /** Reads the reply to CLUSTER SLOTS; a node that does not know its own host gets that of `asked`. */

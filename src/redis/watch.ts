@@ -1,9 +1,10 @@
 import type { StoreUnavailable } from '../errors.js'
 import { Listeners } from '../store/listeners.js'
-import type { StoreListener } from '../store/types.js'
+import type { StoreLink, StoreListener } from '../store/types.js'
 import type { KeySpace } from './keys.js'
 import type { LinkEvents } from './link.js'
 import type { Nodes, Watching } from './nodes.js'
+import type { Invalidation } from './options.js'
 
 /** Counts of a Redis store since it was made. */
 export interface RedisStoreStats {
@@ -24,25 +25,31 @@ export class Watch {
   readonly listeners: Listeners = new Listeners()
   readonly #nodes: Nodes
   readonly #keys: KeySpace
+  readonly #invalidation: Invalidation
   readonly #counts = { beats: 0, unknowns: 0, otherKeys: 0, droppedMessages: 0 }
   #watching: Watching | undefined
   #state: 'live' | 'blind' = 'blind'
   #heardUntil = -Infinity
   #lastFailure = ''
 
-  constructor(nodes: Nodes, keys: KeySpace) {
+  constructor(nodes: Nodes, keys: KeySpace, invalidation: Invalidation) {
     this.#nodes = nodes
     this.#keys = keys
+    this.#invalidation = invalidation
   }
 
   add(listener: StoreListener): () => void {
     const remove = this.listeners.add(listener, tell => {
       if (this.#state === 'live') tell({ type: 'link', state: 'live', at: this.#heardUntil })
     })
-    this.#watching ??= this.#nodes.watch(this.#createEvents())
+    if (this.#invalidation !== 'none') this.#watching ??= this.#nodes.watch(this.#createEvents())
     return () => {
       if (remove() && this.listeners.size === 0) this.#stop()
     }
+  }
+
+  links(): readonly StoreLink[] {
+    return this.#watching?.links() ?? []
   }
 
   stats(): RedisStoreStats {

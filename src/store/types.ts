@@ -19,6 +19,21 @@ export type StoreEvent =
   | { readonly type: 'link'; readonly state: 'live' | 'blind'; readonly at: number }
   | { readonly type: 'error'; readonly error: unknown; readonly place: string }
 
+/** One of the links that a store hears of changes through. */
+export interface StoreLink {
+  /** Which server it leads to, e.g. `10.0.0.5:6379`. */
+  readonly server: string
+  readonly state: 'live' | 'blind'
+  /** Moment up to which all changes at that server have been heard, as in the `link` events of {@link StoreEvent}. */
+  readonly at: number
+}
+
+/**
+ * Which changes a store hears of: those that anybody makes; only those made through stores like it; or none. Where it is
+ * not everything, a change may go unnoticed until the record is read again, which the authorizer does by its `maxAgeMs`.
+ */
+export type Hearing = 'everything' | 'own writes' | 'nothing'
+
 /**
  * Hears what a store has to tell. May return a promise: `put` and `delete` of the same process wait for it before they
  * resolve (at most 5 seconds), so that who awaits a write finds local sessions deciding by it. It must not throw; if it
@@ -61,6 +76,8 @@ export interface StoredRecord {
 export interface RecordStore {
   /** How the store reads records; the authorizer follows it. */
   readonly semantics: Semantics
+  /** Which changes `watch` tells of. Optional: `'everything'` where it is left out. */
+  readonly hears?: Hearing
   /**
    * What the nodes over this store share beside the records. Optional: without it, what would be shared is known to one
    * process alone.
@@ -96,6 +113,8 @@ export interface RecordStore {
    * @throws StoreUnavailable when the store is closed.
    */
   watch(listener: StoreListener): () => void
+  /** The links that the watch consists of now, one for each server. Optional: without it there is one without a name. */
+  links?(): readonly StoreLink[]
   /**
    * Ends the watch (a last `link` `blind` tells the listeners) and closes what the store opened itself. Calls under way
    * are answered with `StoreUnavailable`; a write that was already sent, with `OutcomeUnknown`. May be called again.

@@ -305,7 +305,35 @@ describe('freshness', () => {
       boundMs,
       terms: { ...LIMITS, ...options },
       ageMs: 0,
+      hears: 'everything',
+      links: [],
     })
+  })
+
+  it('counts on nothing but the age of records where the store hears only of its own writes', async () => {
+    const { store, authorizer } = await live({ maxAgeMs: 600_000 })
+    store.hears = 'own writes'
+    expect(authorizer.freshness()).toMatchObject({ state: 'live', boundMs: 600_000, hears: 'own writes' })
+  })
+
+  it('is ready at once with a store that hears of nothing, and bounds by when records were read', async () => {
+    const store = new SteppedStore()
+    store.hears = 'nothing'
+    const authorizer = authorizerOf(store, LIMITS)
+    await authorizer.ready()
+    expect(authorizer.freshness()).toMatchObject({ state: 'blind', boundMs: 5_000, hears: 'nothing' })
+  })
+
+  it('tells the age of each link of the store', async () => {
+    const { clock, store, authorizer } = await live()
+    store.links = () => [
+      { server: 'a:1', state: 'live', at: clock.now() - 40 },
+      { server: 'b:2', state: 'blind', at: Number.NEGATIVE_INFINITY },
+    ]
+    expect(authorizer.freshness().links).toEqual([
+      { server: 'a:1', state: 'live', ageMs: 40 },
+      { server: 'b:2', state: 'blind', ageMs: Number.POSITIVE_INFINITY },
+    ])
   })
 
   it('tells how long ago the last moment was up to which all was heard', async () => {

@@ -6,11 +6,13 @@ import {
   type ConnectRequest,
   createAuthorizer,
   encodeRecordKey,
+  type Hearing,
   type PasswordHasher,
   type RecordKey,
   type RecordStore,
   type Session,
   type StoreEvent,
+  type StoreLink,
   type StoreListener,
   type WriteResult,
 } from 'mqtt-warden'
@@ -67,6 +69,8 @@ export interface PendingRead {
 /** A store whose replies and news are stepped by the test. */
 export class SteppedStore implements RecordStore {
   readonly semantics = 'strict'
+  hears: Hearing = 'everything'
+  links: () => StoreLink[] = () => []
   /** Keeps replies back in `pending`. */
   isStepped = false
   readonly pending: PendingRead[] = []

@@ -92,7 +92,9 @@ describe('the tracking link of a Redis store', () => {
     const error = heard.events.find(event => event.type === 'error')
     expect(error).toMatchObject({
       place: 'redis link',
-      error: { message: 'changes at redis are not heard: a beat did not come back within 300 ms' },
+      error: {
+        message: 'changes at redis localhost:6379 are not heard: a beat did not come back within 300 ms',
+      },
     })
     const blindAt = heard.events.length
     linkLine.resume()
@@ -275,7 +277,7 @@ describe('the rights of a Redis user', () => {
     await heard.until('the reason is told', () => heard.count('error') > 0)
     const [error] = heard.events.flatMap(event => (event.type === 'error' ? [event.error] : []))
     expect(error).toBeInstanceOf(StoreUnavailable)
-    expect(String(error)).toContain(`changes at redis are not heard: redis answered "${code}`)
+    expect(String(error)).toMatch(new RegExp(`changes at redis 127.0.0.1:\\d+ are not heard: redis answered "${code}`))
     expect(store.stats().state).toBe('blind')
     expect(await store.get(key('nobody'))).toBeUndefined()
   })
