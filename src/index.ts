@@ -114,9 +114,15 @@ export {
   validateRecord,
 } from './record/index.js'
 export {
+  type ChangeEffects,
   createMemoryStore,
   type Hearing,
   type MemoryStoreOptions,
+  type NodeInfo,
+  NotDurable,
+  type Reaction,
+  type Receipt,
+  type ReceiptRow,
   type RecordStore,
   type SharedState,
   type StoredRecord,
@@ -124,6 +130,7 @@ export {
   type StoreLink,
   type StoreListener,
   type Swapped,
+  type WatchOptions,
   type WriteOptions,
   type WriteResult,
 } from './store/index.js'

@@ -31,7 +31,9 @@ export class Client {
       receiveMaximum,
     })
     session.rights.onChange(() => {
-      for (const { requested } of adapter.recheck(session, this.#grants.values())) this.#grants.delete(requested)
+      const lost = adapter.recheck(session, this.#grants.values())
+      for (const { requested } of lost) this.#grants.delete(requested)
+      return { subscriptionsDropped: lost.length }
     })
   }
 

@@ -43,20 +43,24 @@ function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function'
 }
 
-/** Resolves as `work` does, but not later than the deadline. What it rejects with, or that it was late, goes to `fault`. */
-export async function withinDeadline(
-  work: Promise<unknown>,
+/**
+ * Resolves as `work` does, but not later than the deadline. What it rejects with, or that it was late, goes to `fault`;
+ * the answer is then `undefined`.
+ */
+export async function withinDeadline<T>(
+  work: Promise<T>,
   deadlineMs: number,
   fault: (error: unknown) => void,
-): Promise<void> {
+): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`not done within ${deadlineMs} ms`)), deadlineMs).unref()
   })
   try {
-    await Promise.race([work, late])
+    return await Promise.race([work, late])
   } catch (error) {
     fault(error)
+    return undefined
   } finally {
     clearTimeout(timer)
   }

@@ -53,7 +53,7 @@ export class Context {
   }
 
   /** Waits for work that nobody answers for, at most as long as the deadline. */
-  attempt(work: Promise<unknown>, place: string): Promise<void> {
+  attempt<T>(work: Promise<T>, place: string): Promise<T | undefined> {
     return withinDeadline(work, this.settings.deadlineMs, error => this.fault(error, place))
   }
 }

@@ -5,6 +5,9 @@ import { dropFilters } from './stored.js'
 import { tidySession } from './tidy.js'
 import { isUncovered } from './verdict.js'
 
+/** What became of the subscriptions of a client, for receipts. */
+type Effects = { readonly subscriptionsDropped: number } | { readonly failed?: string }
+
 /** Makes what happens to sessions happen to their clients. One listener for all: there may be a million sessions. */
 export class Enforcer {
   readonly #context: Context
@@ -29,9 +32,11 @@ export class Enforcer {
     this.#context.authorizer.off('revoked', this.#cut)
   }
 
-  readonly #change = ({ session }: SessionChange): Promise<void> | undefined => {
+  readonly #change = async ({ session }: SessionChange): Promise<Effects> => {
     const member = this.#context.members.bySession(session)
-    return member && this.#context.attempt(dropUncovered(this.#context, member), 'persistence')
+    if (member === undefined) return {}
+    const subscriptionsDropped = await this.#context.attempt(dropUncovered(this.#context, member), 'persistence')
+    return subscriptionsDropped === undefined ? { failed: 'subscriptions were not dropped' } : { subscriptionsDropped }
   }
 
   readonly #cut = ({ session, cause }: RevokedEvent): void => {
@@ -47,20 +52,22 @@ export class Enforcer {
   }
 }
 
-/** Drops exactly the subscriptions that the rules no longer cover, live and stored. */
-async function dropUncovered(context: Context, member: Member): Promise<void> {
+/** Drops exactly the subscriptions that the rules no longer cover, live and stored. Resolves with their number. */
+async function dropUncovered(context: Context, member: Member): Promise<number> {
   const { gate, persistence } = context
   const { client, session } = member
-  const dropped = await dropLive(context, member)
-  if (client.clean) return
+  const dropped = new Set(await dropLive(context, member))
+  if (client.clean) return dropped.size
   await gate.exclusively(client.id, async () => {
     // What was being stored is stored now; aedes needs one more turn to make it live.
     await new Promise(resolve => setImmediate(resolve))
-    const isDropped = new Set([...dropped, ...(await dropLive(context, member))])
-    await dropFilters(persistence, client.id, subscription => {
-      return isDropped.has(subscription.topic) || isUncovered(context, session, subscription)
+    for (const topic of await dropLive(context, member)) dropped.add(topic)
+    const stored = await dropFilters(persistence, client.id, subscription => {
+      return dropped.has(subscription.topic) || isUncovered(context, session, subscription)
     })
+    for (const topic of stored) dropped.add(topic)
   })
+  return dropped.size
 }
 
 async function dropLive(context: Context, { client, session }: Member): Promise<readonly string[]> {

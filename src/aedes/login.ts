@@ -117,7 +117,7 @@ async function admit(context: Context, member: Member, attempt: Attempt): Promis
 }
 
 /** Removes stored subscriptions the rules have ceased to cover, before aedes loads them. */
-function dropStored(context: Context, { client, session }: Member): Promise<void> {
+function dropStored(context: Context, { client, session }: Member): Promise<readonly string[]> {
   const { gate, persistence } = context
   return gate.exclusively(client.id, () =>
     dropFilters(persistence, client.id, subscription => isUncovered(context, session, subscription)),

@@ -10,16 +10,17 @@ export async function wipeSession(persistence: Persistence, clientId: string): P
   await dropWills(persistence, clientId)
 }
 
-/** Removes stored subscriptions. A client that is connected must not be subscribing meanwhile. */
+/** Removes stored subscriptions. A client that is connected must not be subscribing meanwhile. Resolves with their filters. */
 export async function dropFilters(
   persistence: Persistence,
   clientId: string,
   isUnwanted: (subscription: Subscription) => boolean,
-): Promise<void> {
+): Promise<readonly string[]> {
   const stored = await persistence.subscriptionsByClient({ id: clientId })
   const unwanted = stored.filter(isUnwanted).map(({ topic }) => topic)
   // An empty list is an error to Redis, and never answered by the broadcast.
   if (unwanted.length > 0) await persistence.removeSubscriptions({ id: clientId }, unwanted)
+  return unwanted
 }
 
 /**

@@ -2,7 +2,7 @@ import type { CompiledAcl } from '../acl/compile.js'
 import { denied } from '../acl/rule.js'
 import type { Action, Decision, Denied, Principal, PublishFacts, Semantics, SubscribeFacts } from '../acl/types.js'
 import { AuthorizerClosed, RecordInvalid } from '../errors.js'
-import type { RecordStore, StoreEvent } from '../store/types.js'
+import type { ChangeEffects, RecordStore, StoreEvent } from '../store/types.js'
 import { anonymousAccess, recordAccess } from './access.js'
 import type { Account } from './accounts.js'
 import { describeKey } from './describe.js'
@@ -82,7 +82,7 @@ class StoreAuthorizer implements Authorizer {
     this.#resolver = new Resolver(this.#cache, this.#trust, wildcardClientId)
     this.#sessions = new Sessions(this.#resolver, this.#trust, this.#emitter, wildcardClientId)
     this.#login = new Login(settings, this.#resolver, this.#sessions, this.#emitter)
-    this.#unwatch = store.watch(event => this.#hear(event))
+    this.#unwatch = store.watch(event => this.#hear(event), { decidesForMs: this.#trust.longestMs })
     const sweepMs = Math.min(SWEEP_MS, staleWindowMs / 4, maxAgeMs / 4)
     this.#sweep = setInterval(() => void this.#sessions.sweep(), sweepMs).unref()
   }
@@ -203,20 +203,23 @@ class StoreAuthorizer implements Authorizer {
   }
 
   /** Takes note of what the store reports. Resolves when the sessions concerned decide by it; never rejects. */
-  async #hear(event: StoreEvent): Promise<void> {
-    if (this.#isClosed) return
+  async #hear(event: StoreEvent): Promise<ChangeEffects | undefined> {
+    if (this.#isClosed) return undefined
     try {
       if (event.type === 'changed') {
         this.#resolver.named(event.key)
-        await this.#sessions.changed(event.key)
-      } else if (event.type === 'unknown') this.#renew()
+        return await this.#sessions.changed(event.key)
+      }
+      if (event.type === 'unknown') this.#renew()
       else if (event.type === 'link') this.#hearLink(event.state, event.at)
       else if (event.type === 'error') this.#emitter.error(event.error, `store: ${event.place}`)
       else throw new TypeError('unknown kind of event')
+      return undefined
     } catch (error) {
       // It cannot be read, and may have meant any change.
       this.#renew()
       this.#emitter.error(error, 'event of the store')
+      return { failed: 'an event of the store could not be read' }
     }
   }
 

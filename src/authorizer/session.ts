@@ -13,6 +13,8 @@ import type {
   SubscribeRule,
 } from '../acl/types.js'
 import type { RecordKey } from '../record/types.js'
+import { sumEffects } from '../store/listeners.js'
+import type { ChangeEffects } from '../store/types.js'
 import type { Account } from './accounts.js'
 import type { Allowance } from './allowance.js'
 import type { DenialReporter } from './denials.js'
@@ -39,7 +41,7 @@ export interface Snapshot {
   readonly epoch: Epoch
 }
 
-type ChangeListener = (change: SessionChange) => void | Promise<void>
+type ChangeListener = Parameters<Session['onChange']>[0]
 type RevokeListener = (cause: RevokeCause) => void
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -238,18 +240,18 @@ export class LiveSession implements Session {
     return Math.min(this.#account.endsAt, this.#askBy(share), freshUntil)
   }
 
-  /** Calls the listeners for changes, if there are any. Resolves when all have finished. */
-  tell(change: SessionChange): Promise<unknown> | undefined {
+  /** Calls the listeners for changes, if there are any. Resolves with what they did when all have finished. */
+  tell(change: SessionChange): Promise<ChangeEffects> | undefined {
     if (this.#changeListeners === undefined) return undefined
-    return Promise.all(
-      this.#changeListeners.map(async listener => {
-        try {
-          await listener(change)
-        } catch (error) {
-          this.#context.failed(error, 'listener of onChange')
-        }
-      }),
-    )
+    const told = this.#changeListeners.map(async listener => {
+      try {
+        return (await listener(change)) ?? undefined
+      } catch (error) {
+        this.#context.failed(error, 'listener of onChange')
+        return { failed: error instanceof Error ? error.message : 'a listener of onChange failed' }
+      }
+    })
+    return Promise.all(told).then(sumEffects)
   }
 
   /** The check that keeps the bound: whatever timers and sweeps did or did not do, it is made at every decision. */

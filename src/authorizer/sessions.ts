@@ -1,6 +1,7 @@
 import type { Principal } from '../acl/types.js'
 import { RecordInvalid } from '../errors.js'
 import type { RecordKey } from '../record/types.js'
+import type { ChangeEffects } from '../store/types.js'
 import type { Account } from './accounts.js'
 import { DenialReporter } from './denials.js'
 import { describeKey } from './describe.js'
@@ -9,6 +10,7 @@ import type { Known } from './record-cache.js'
 import type { ResolveOptions, Resolver } from './resolver.js'
 import { LiveSession, type SessionContext, type Snapshot } from './session.js'
 import { SessionIndex } from './session-index.js'
+import { Tally } from './tally.js'
 import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, SessionChange } from './types.js'
 
@@ -23,6 +25,12 @@ const MAX_TRIES = 3
 /** Sessions looked at or brought up to date in one turn of the event loop. */
 const TURN = 500
 
+/** A session that is being read again, and the change that what comes of it is counted for, if there is one. */
+interface Refreshing {
+  finished: Promise<void>
+  tally: Tally | undefined
+}
+
 /** The live sessions, and what happens to them when records change. */
 export class Sessions implements SessionContext {
   readonly trust: Trust
@@ -30,7 +38,7 @@ export class Sessions implements SessionContext {
   readonly #resolver: Resolver
   readonly #emitter: Emitter
   readonly #index: SessionIndex
-  readonly #refreshing: Map<LiveSession, Promise<void>> = new Map()
+  readonly #refreshing: Map<LiveSession, Refreshing> = new Map()
   /** Listeners at work, so that who reported the change can wait for them. */
   readonly #telling: Map<LiveSession, Promise<unknown>> = new Map()
   readonly #due: Set<LiveSession> = new Set()
@@ -89,29 +97,39 @@ export class Sessions implements SessionContext {
     this.#emitter.error(error, place)
   }
 
-  revoke(session: LiveSession, cause: RevokeCause): void {
-    if (!session.revoke(cause)) return
+  /** Returns whether the session was not ended before. */
+  revoke(session: LiveSession, cause: RevokeCause): boolean {
+    if (!session.revoke(cause)) return false
     this.#emitter.emit('revoked', { at: Date.now(), principal: session.principal, session, cause })
+    return true
   }
 
-  /** A record may have changed. Resolves when the sessions that depend on it decide by what it is now, and have said so. */
-  async changed(key: RecordKey): Promise<void> {
+  /**
+   * A record may have changed. Resolves when the sessions that depend on it decide by what it is now, and have said so,
+   * with what came of it. What two changes at once bring about is counted for one of them.
+   */
+  async changed(key: RecordKey): Promise<ChangeEffects> {
     const sessions = this.#index.of(key).filter(session => session.named(key))
     for (const session of sessions) this.#expect(session)
-    if (sessions.length === 0) return
+    const tally = new Tally()
+    if (sessions.length === 0) return tally.effects
     try {
       // One read for all of them. Where it fails, they go on for as long as the bound allows, and the sweep tries again.
       await this.#resolver.prepare(key)
     } catch (error) {
-      if (sessions.some(({ isEnded }) => !isEnded)) this.#emitter.error(error, `refresh of ${describeKey(key)}`)
-      return
+      if (sessions.some(({ isEnded }) => !isEnded)) {
+        this.#emitter.error(error, `refresh of ${describeKey(key)}`)
+        tally.fail(error)
+      }
+      return tally.effects
     }
     for (let done = 0; done < sessions.length; done += TURN) {
       if (done > 0) await nextTurn()
       const given = this.#resolver.given(key)
-      await Promise.all(sessions.slice(done, done + TURN).map(session => this.#refresh(session, 1, given)))
+      await Promise.all(sessions.slice(done, done + TURN).map(session => this.#refresh(session, 1, { given, tally })))
     }
     await Promise.all(sessions.map(session => this.#telling.get(session)))
+    return tally.effects
   }
 
   /**
@@ -176,25 +194,31 @@ export class Sessions implements SessionContext {
   }
 
   /** Brings a session up to date: in this turn, where what decides is held already. */
-  #refresh(session: LiveSession, share: number, given?: ResolveOptions): Promise<void> | undefined {
+  #refresh(
+    session: LiveSession,
+    share: number,
+    { given, tally }: { readonly given?: ResolveOptions; readonly tally?: Tally } = {},
+  ): Promise<void> | undefined {
     const running = this.#refreshing.get(session)
-    if (running !== undefined || session.isEnded) return running
+    if (running !== undefined) running.tally ??= tally
+    if (running !== undefined || session.isEnded) return running?.finished
     const exact = given?.exact ?? session.exactAbsence(this.trust.now(), share)
     const held = this.#resolver.held(session.principal, { share, exact, shared: given?.shared })
     if (held !== undefined) {
-      this.#apply(session, held)
+      this.#apply(session, held, tally)
       return undefined
     }
-    const started = this.#readAgain(session, share)
+    const started: Refreshing = { tally, finished: Promise.resolve() }
     this.#refreshing.set(session, started)
-    return started
+    started.finished = this.#readAgain(session, share, started)
+    return started.finished
   }
 
   /**
    * Reads until what was read is the latest, at most three times: a store that reports a change whenever it is asked would
    * never come to rest. The sweep tries again. Never rejects.
    */
-  async #readAgain(session: LiveSession, share: number): Promise<void> {
+  async #readAgain(session: LiveSession, share: number, refreshing: Refreshing): Promise<void> {
     let isSettled = false
     for (let tries = 0; tries < MAX_TRIES && !isSettled; tries++) {
       const { namings } = session
@@ -203,17 +227,21 @@ export class Sessions implements SessionContext {
       try {
         const exact = session.exactAbsence(this.trust.now(), share)
         const known = await this.#resolver.resolve(session.principal, { share, exact })
-        if (isLatest()) this.#apply(session, known)
+        if (isLatest()) this.#apply(session, known, refreshing.tally)
       } catch (error) {
         const isLast = isLatest() || tries === MAX_TRIES - 1
-        if (isLast && !session.isEnded) this.#emitter.error(error, `refresh of ${describeKey(session.principal)}`)
+        if (isLast && !session.isEnded) {
+          this.#emitter.error(error, `refresh of ${describeKey(session.principal)}`)
+          refreshing.tally?.fail(error)
+        }
       }
       isSettled = session.isEnded || isLatest()
     }
+    if (!isSettled) refreshing.tally?.fail('the record kept changing')
     this.#refreshing.delete(session)
   }
 
-  #apply(session: LiveSession, known: Known): void {
+  #apply(session: LiveSession, known: Known, tally: Tally | undefined): void {
     if (session.isEnded) return
     const { account } = known
     if (account instanceof RecordInvalid) {
@@ -222,24 +250,25 @@ export class Sessions implements SessionContext {
     }
     const cause = causeToRevoke(session.account, account, this.trust.now())
     if (account === undefined || cause !== undefined) {
-      this.revoke(session, cause ?? 'deleted')
+      if (this.revoke(session, cause ?? 'deleted')) tally?.cut()
       return
     }
     const change = session.replace(account, known)
     this.#expect(session)
-    if (change !== undefined) this.#announce(session, change)
+    if (change !== undefined) this.#announce(session, change, tally)
   }
 
-  #announce(session: LiveSession, change: SessionChange): void {
+  #announce(session: LiveSession, change: SessionChange, tally: Tally | undefined): void {
     if (this.#emitter.heard('changed')) {
       this.#emitter.emit('changed', { at: Date.now(), principal: session.principal, ...change })
     }
     const told = session.tell(change)
     if (told === undefined) return
-    this.#telling.set(session, told)
-    void told.then(() => {
-      if (this.#telling.get(session) === told) this.#telling.delete(session)
+    const finished = told.then(effects => {
+      tally?.add(effects)
+      if (this.#telling.get(session) === finished) this.#telling.delete(session)
     })
+    this.#telling.set(session, finished)
   }
 }
 

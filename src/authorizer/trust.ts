@@ -35,6 +35,11 @@ export class Trust {
     this.graceMs = Math.max(limits.staleWindowMs + limits.readTimeoutMs, limits.outageGraceMs)
   }
 
+  /** The longest that anything known decides when the store falls silent, however it does. */
+  get longestMs(): number {
+    return Math.min(this.graceMs, this.limits.maxAgeMs)
+  }
+
   /** Takes note of a link event. A moment in the future vouches for no more than the present. */
   hear(state: 'live' | 'blind', at: number): void {
     const { epoch } = this
@@ -88,13 +93,13 @@ export class Trust {
 
   /** How things stand, for a store that hears of changes as this one does. */
   freshness(store: Pick<RecordStore, 'hears' | 'links'>): Freshness {
-    const { epoch, state, graceMs } = this
+    const { epoch, state } = this
     const { staleWindowMs, readTimeoutMs, outageGraceMs, maxAgeMs } = this.limits
     const { hears = 'everything' } = store
     const isNeverDeaf = epoch.heardUntil === Number.POSITIVE_INFINITY
     return {
       state,
-      boundMs: isNeverDeaf ? 0 : hears === 'own writes' ? maxAgeMs : Math.min(graceMs, maxAgeMs),
+      boundMs: isNeverDeaf ? 0 : hears === 'own writes' ? maxAgeMs : this.longestMs,
       terms: { staleWindowMs, readTimeoutMs, outageGraceMs, maxAgeMs },
       ageMs: this.#age(epoch.heardUntil),
       hears,

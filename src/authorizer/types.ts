@@ -12,7 +12,7 @@ import type {
 } from '../acl/types.js'
 import type { HasherStats } from '../password/types.js'
 import type { RecordKey } from '../record/types.js'
-import type { Hearing, RecordStore } from '../store/types.js'
+import type { Hearing, Reaction, RecordStore } from '../store/types.js'
 
 /** The last will of a CONNECT, checked as the PUBLISH it may become. */
 export interface WillFacts extends PublishFacts {
@@ -142,9 +142,10 @@ export interface Session {
   onRevoked(listener: (cause: RevokeCause) => void): () => void
   /**
    * Calls `listener` after the rules were replaced, and returns what ends it. Writers in this process wait for a promise
-   * it returns; the next change does not, and calls it again. What it throws becomes an `error` event.
+   * it returns; the next change does not, and calls it again. What it did about the change, e.g. subscriptions that it
+   * took away, it may return or resolve with: receipts tell it. What it throws becomes an `error` event.
    */
-  onChange(listener: (change: SessionChange) => void | Promise<void>): () => void
+  onChange(listener: (change: SessionChange) => Reaction): () => void
   /** Ends the session; later decisions answer `closed` (or `revoked`). May be called again. */
   close(): void
 }

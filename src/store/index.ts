@@ -1,12 +1,19 @@
 export { createMemoryStore, type MemoryStoreOptions } from './memory.js'
+export { NotDurable } from './not-durable.js'
 export type { SharedState, Swapped } from './shared.js'
 export type {
+  ChangeEffects,
   Hearing,
+  NodeInfo,
+  Reaction,
+  Receipt,
+  ReceiptRow,
   RecordStore,
   StoredRecord,
   StoreEvent,
   StoreLink,
   StoreListener,
+  WatchOptions,
   WriteOptions,
   WriteResult,
 } from './types.js'

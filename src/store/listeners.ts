@@ -1,13 +1,21 @@
 import { WardenError } from '../errors.js'
-import type { StoreEvent, StoreListener } from './types.js'
+import type { ChangeEffects, StoreEvent, StoreListener, WatchOptions } from './types.js'
 
 /** Longest time, in milliseconds, that a write waits for the listeners of its own process. */
 export const LISTENER_WAIT_MS = 5_000
 
+/** Longest grace that a watcher may claim, in milliseconds. */
+const MAX_DECIDES_FOR_MS = 86_400_000
+
+/** A watcher. Wrapped, so that one function may watch twice. */
+interface Entry {
+  readonly listener: StoreListener
+  readonly decidesForMs: number | undefined
+}
+
 /** The watchers of one store. Every one of them hears every event, whatever the others do. */
 export class Listeners {
-  /** Wrapped, so that one function may watch twice. */
-  readonly #entries: Set<{ readonly listener: StoreListener }> = new Set()
+  readonly #entries: Set<Entry> = new Set()
   readonly #waitMs: number
 
   constructor(waitMs: number = LISTENER_WAIT_MS) {
@@ -18,10 +26,20 @@ export class Listeners {
     return this.#entries.size
   }
 
+  /** The longest that one of them decides by what it knew, in milliseconds; `undefined` when none of them decides. */
+  get decidesForMs(): number | undefined {
+    const times = [...this.#entries].flatMap(({ decidesForMs }) => decidesForMs ?? [])
+    return times.length === 0 ? undefined : Math.max(...times)
+  }
+
   /** Adds a watcher, calls `begin` with what reaches only it, after the caller has returned, and returns what removes it. */
-  add(listener: StoreListener, begin: (tell: (event: StoreEvent) => void) => void): () => boolean {
+  add(
+    listener: StoreListener,
+    begin: (tell: (event: StoreEvent) => void) => void,
+    options?: WatchOptions,
+  ): () => boolean {
     if (typeof listener !== 'function') throw new TypeError('"listener" argument must be a function')
-    const entry = { listener }
+    const entry = { listener, decidesForMs: checkDecidesForMs(options?.decidesForMs) }
     this.#entries.add(entry)
     queueMicrotask(() => {
       if (this.#entries.has(entry)) begin(event => void this.#call(listener, event))
@@ -34,40 +52,70 @@ export class Listeners {
     for (const { listener } of [...this.#entries]) void this.#call(listener, event)
   }
 
-  /** Tells every watcher. Resolves when all have finished, or after the longest wait; never rejects. */
-  async dispatch(event: StoreEvent): Promise<void> {
-    const running = [...this.#entries].flatMap(({ listener }) => this.#call(listener, event) ?? [])
-    if (running.length === 0) return
+  /** Tells every watcher. Resolves with what all of them did once they have finished, however late; never rejects. */
+  async run(event: StoreEvent): Promise<ChangeEffects> {
+    return sumEffects(await Promise.all([...this.#entries].map(({ listener }) => this.#call(listener, event))))
+  }
+
+  /** As {@link run}, but resolves after the longest wait at the latest. */
+  async dispatch(event: StoreEvent): Promise<ChangeEffects> {
+    if (this.#entries.size === 0) return {}
     let timer: NodeJS.Timeout | undefined
-    const expiry = new Promise<void>(resolve => {
+    const expiry = new Promise<ChangeEffects>(resolve => {
       timer = setTimeout(() => {
-        resolve()
-        this.#report(new WardenError(`a watcher did not finish with "${event.type}" within ${this.#waitMs} ms`))
+        const error = new WardenError(`a watcher did not finish with "${event.type}" within ${this.#waitMs} ms`)
+        resolve({ failed: error.message })
+        this.#report(error)
       }, this.#waitMs)
     })
-    await Promise.race([Promise.all(running), expiry])
+    const effects = await Promise.race([this.run(event), expiry])
     clearTimeout(timer)
+    return effects
   }
 
   clear(): void {
     this.#entries.clear()
   }
 
-  #call(listener: StoreListener, event: StoreEvent): Promise<void> | undefined {
-    // A listener that fails on being told of a failure is not told again.
-    const failed = (error: unknown): void => {
+  #call(listener: StoreListener, event: StoreEvent): Promise<ChangeEffects> | ChangeEffects | undefined {
+    const failed = (error: unknown): ChangeEffects => {
+      // A listener that fails on being told of a failure is not told again.
       if (event.type !== 'error') this.#report(error)
+      return { failed: error instanceof Error ? error.message : 'a watcher failed' }
     }
     try {
-      const result = listener(event)
-      return result === undefined ? undefined : Promise.resolve(result).catch(failed)
+      const result = listener(event) as ReturnType<StoreListener> | null
+      if (typeof result !== 'object' || result === null) return undefined
+      return 'then' in result ? Promise.resolve(result).then(effects => effects ?? {}, failed) : result
     } catch (error) {
-      failed(error)
-      return undefined
+      return failed(error)
     }
   }
 
   #report(error: unknown): void {
     this.tell({ type: 'error', error, place: 'store listener' })
   }
+}
+
+/** What several watchers did in sum; the first failure stands for all. Counts that are none count nothing. */
+export function sumEffects(all: readonly (ChangeEffects | undefined)[]): ChangeEffects {
+  const sum = (name: 'sessionsCut' | 'subscriptionsDropped'): number =>
+    all.reduce((total, effects) => total + countOf(effects?.[name]), 0)
+  const failed = all.find(effects => typeof effects?.failed === 'string')?.failed
+  return {
+    sessionsCut: sum('sessionsCut'),
+    subscriptionsDropped: sum('subscriptionsDropped'),
+    ...(failed !== undefined && { failed }),
+  }
+}
+
+function countOf(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : 0
+}
+
+function checkDecidesForMs(value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'number' || !(value >= 0))
+    throw new TypeError('"decidesForMs" option must be a number, 0 or more')
+  return Math.min(value, MAX_DECIDES_FOR_MS)
 }

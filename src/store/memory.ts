@@ -2,11 +2,32 @@ import type { Semantics } from '../acl/types.js'
 import { RecordInvalid, RecordKeyInvalid, StoreUnavailable } from '../errors.js'
 import { integerOption } from '../options.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
+import { createIdentity } from './identity.js'
 import { Listeners } from './listeners.js'
 import { checkSemantics } from './options.js'
 import { MemoryShared } from './shared.js'
-import type { RecordStore, StoredRecord, StoreListener, WriteOptions, WriteResult } from './types.js'
-import { checkWriteOptions, demandMatch, type PreparedKey, prepareKey, prepareRecord } from './write.js'
+import type {
+  ChangeEffects,
+  NodeInfo,
+  Receipt,
+  RecordStore,
+  StoredRecord,
+  StoreEvent,
+  StoreListener,
+  WatchOptions,
+  WriteOptions,
+  WriteResult,
+} from './types.js'
+import {
+  checkWriteOptions,
+  composeReceipt,
+  composeRow,
+  demandMatch,
+  type PreparedKey,
+  prepareKey,
+  prepareRecord,
+  settleWrite,
+} from './write.js'
 
 /** Options of {@link createMemoryStore}. */
 export interface MemoryStoreOptions {
@@ -42,6 +63,7 @@ class MemoryStore implements RecordStore {
   readonly shared: MemoryShared
   readonly #entries: Map<string, Entry> = new Map()
   readonly #listeners: Listeners = new Listeners()
+  readonly #identity = createIdentity()
   #closed = false
 
   constructor(entries: Iterable<readonly [RecordKey, AclRecord]>, { semantics, maxShared }: Settings) {
@@ -68,8 +90,7 @@ class MemoryStore implements RecordStore {
     const { record: checked, digest, warnings } = prepareRecord(prepared.key, record)
     const replaced = this.#demandMatch(prepared, options)
     this.#entries.set(prepared.text, { key: prepared.key, record: checked, digest })
-    await this.#listeners.dispatch({ type: 'changed', key: prepared.key })
-    return { digest, replaced, warnings }
+    return this.#settle(prepared, { digest, replaced, warnings }, options)
   }
 
   async delete(key: RecordKey, options?: WriteOptions): Promise<WriteResult> {
@@ -78,8 +99,7 @@ class MemoryStore implements RecordStore {
     const prepared = prepareKey(key)
     const replaced = this.#demandMatch(prepared, options)
     this.#entries.delete(prepared.text)
-    await this.#listeners.dispatch({ type: 'changed', key: prepared.key })
-    return { digest: null, replaced, warnings: [] }
+    return this.#settle(prepared, { digest: null, replaced, warnings: [] }, options)
   }
 
   async *scan(): AsyncGenerator<RecordKey> {
@@ -90,10 +110,16 @@ class MemoryStore implements RecordStore {
     }
   }
 
-  watch(listener: StoreListener): () => void {
+  watch(listener: StoreListener, options?: WatchOptions): () => void {
     this.#demandOpen()
-    const remove = this.#listeners.add(listener, tell => tell({ type: 'link', state: 'live', at: Infinity }))
+    const begin = (tell: (event: StoreEvent) => void): void => tell({ type: 'link', state: 'live', at: Infinity })
+    const remove = this.#listeners.add(listener, begin, options)
     return () => void remove()
+  }
+
+  async nodes(): Promise<readonly NodeInfo[]> {
+    this.#demandOpen()
+    return this.#decides ? [{ ...this.#identity, seenMs: 0, leaseMs: 0 }] : []
   }
 
   async close(): Promise<void> {
@@ -108,6 +134,29 @@ class MemoryStore implements RecordStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  get #decides(): boolean {
+    return this.#listeners.decidesForMs !== undefined
+  }
+
+  /** Tells the listeners of a write, and what it did. */
+  async #settle({ text, key }: PreparedKey, written: WriteResult, options?: WriteOptions): Promise<WriteResult> {
+    const sentAt = performance.now()
+    const effects = await this.#listeners.dispatch({ type: 'changed', key })
+    const receipt = options?.receipt && this.#receipt(text, written.digest, effects, performance.now() - sentAt)
+    const replicas = options?.minReplicas === undefined ? undefined : 0
+    return settleWrite(
+      { ...written, ...(replicas !== undefined && { replicas }), ...(receipt && { receipt }) },
+      options,
+    )
+  }
+
+  /** The word of this process, if anybody in it decides: there is no other that could. */
+  #receipt(text: string, digest: string | null, effects: ChangeEffects, ms: number): Receipt {
+    const found = this.#entries.get(text)?.digest ?? null
+    const rows = this.#decides ? [composeRow(this.#identity.id, { ...effects, digest: found }, ms)] : []
+    return composeReceipt(digest, { rows, silent: [] })
   }
 
   /** Whether a record is stored; throws where the condition of the write does not hold. */

@@ -34,20 +34,95 @@ export interface StoreLink {
  */
 export type Hearing = 'everything' | 'own writes' | 'nothing'
 
+/** What a change of a record did to the sessions of one watcher, for receipts. What is left out is none. */
+export interface ChangeEffects {
+  /** Sessions that were ended. */
+  readonly sessionsCut?: number
+  /** Subscriptions that were taken away, live or stored. */
+  readonly subscriptionsDropped?: number
+  /** Why the change is not in force yet, e.g. since the record could not be read. Left out when it is. */
+  readonly failed?: string
+}
+
+/** What a listener gives back: nothing or what it did, at once or when it is done. */
+export type Reaction = void | ChangeEffects | Promise<void> | Promise<ChangeEffects | undefined>
+
 /**
  * Hears what a store has to tell. May return a promise: `put` and `delete` of the same process wait for it before they
- * resolve (at most 5 seconds), so that who awaits a write finds local sessions deciding by it. It must not throw; if it
- * does, the others and the write go on, and an `error` event says so.
+ * resolve (at most 5 seconds), so that who awaits a write finds local sessions deciding by it. With `changed` it may
+ * give, or resolve with, what the change did. It must not throw; if it does, the others and the write go on, and an
+ * `error` event says so.
  */
-export type StoreListener = (event: StoreEvent) => void | Promise<void>
+export type StoreListener = (event: StoreEvent) => Reaction
 
-/** Conditions of a write. */
+/** What a store should know of a watcher. */
+export interface WatchOptions {
+  /**
+   * Says that the watcher decides by the records, and how long it goes on with what it knew when it hears nothing more,
+   * in milliseconds. Receipts then wait for this process; should it vanish, for so long. Left out, it only listens.
+   */
+  readonly decidesForMs?: number
+}
+
+/** Conditions of a write, and what to wait for after it. */
 export interface WriteOptions {
   /**
    * Writes only if the record that is stored now has this digest (see {@link WriteResult.digest}); `null` demands that
    * there is none. Otherwise `RecordConflict` is thrown and nothing is written.
    */
   readonly ifMatch?: string | null
+  /**
+   * Waits until every live node has confirmed that its sessions decide by what was written, for at most `timeoutMs`
+   * milliseconds (1 to 600,000). A node that stays silent is named in the result; it is no error.
+   */
+  readonly receipt?: { readonly timeoutMs: number }
+  /**
+   * Demands that this many replicas have the write, waiting for them as long as the store waits for an answer. With
+   * fewer, `NotDurable` is thrown although the write stands. 1 to 100. A store without replicas has none.
+   */
+  readonly minReplicas?: number
+}
+
+/** What one node says about a write. */
+export interface ReceiptRow {
+  /** Id of the node, as in {@link NodeInfo}. */
+  readonly node: string
+  /** Digest of the record as this node itself read it afterwards; `null` when it found none, or could not read. */
+  readonly digest: string | null
+  /** Sessions ended there since the change was heard; each is told in one receipt. */
+  readonly sessionsCut: number
+  /** Subscriptions taken away there, live or stored, likewise. */
+  readonly subscriptionsDropped: number
+  /** Milliseconds from the sending of the write to the arrival of this row. */
+  readonly ms: number
+  /** Why the change is not in force there; left out when it is. */
+  readonly failed?: string
+}
+
+/** Who confirmed a write. */
+export interface Receipt {
+  /** Whether there is a node, all of them answered in time, and each has in force exactly what was written. */
+  readonly confirmed: boolean
+  readonly rows: readonly ReceiptRow[]
+  /** Ids of the nodes that are taken for alive and did not answer in time. */
+  readonly silent: readonly string[]
+  /** Why the nodes could not be asked; left out when they could. The write stands all the same. */
+  readonly failed?: string
+}
+
+/** A process that decides by the records of a store, as it announces itself. */
+export interface NodeInfo {
+  /** Names the process among all others: `<name>.<pid>.<random>`. */
+  readonly id: string
+  /** Name that it was given, or that of its host. */
+  readonly name: string
+  readonly pid: number
+  /** Unix milliseconds. */
+  readonly startedAt: number
+  /** Milliseconds since its last sign of life; one comes at least every 20 seconds. */
+  readonly seenMs: number
+  /** Milliseconds without a sign of life after which it is forgotten: by then it decides by nothing old. */
+  readonly leaseMs: number
 }
 
 /** What a write did. */
@@ -58,6 +133,10 @@ export interface WriteResult {
   readonly replaced: boolean
   /** What another reader of the record would stumble over, e.g. VerneMQ over a key that holds a space. */
   readonly warnings: readonly string[]
+  /** How many replicas are known to have the write, where `minReplicas` was given. */
+  readonly replicas?: number
+  /** Who confirmed the write, where a receipt was asked for. */
+  readonly receipt?: Receipt
 }
 
 /** A record as it is stored, with what the store knows about it. */
@@ -99,7 +178,8 @@ export interface RecordStore {
    * Validates and writes a record, and resolves when every watcher in this process has finished with the news.
    *
    * @throws RecordInvalid, RecordKeyInvalid before anything is sent; RecordConflict when `ifMatch` does not hold;
-   * StoreUnavailable when it was not written; OutcomeUnknown when that cannot be told.
+   * StoreUnavailable when it was not written; OutcomeUnknown when that cannot be told; NotDurable when it was, and too
+   * few replicas have it.
    */
   put(key: RecordKey, record: AclRecord, options?: WriteOptions): Promise<WriteResult>
   /** Removes a record, if there is one; resolves and throws as {@link put}. Removing an exact record may un-hide the `*` one. */
@@ -112,9 +192,14 @@ export interface RecordStore {
    *
    * @throws StoreUnavailable when the store is closed.
    */
-  watch(listener: StoreListener): () => void
+  watch(listener: StoreListener, options?: WatchOptions): () => void
   /** The links that the watch consists of now, one for each server. Optional: without it there is one without a name. */
   links?(): readonly StoreLink[]
+  /**
+   * Resolves with the processes that decide by these records at present. Optional: a store that is not shared knows none
+   * but its own.
+   */
+  nodes?(): Promise<readonly NodeInfo[]>
   /**
    * Ends the watch (a last `link` `blind` tells the listeners) and closes what the store opened itself. Calls under way
    * are answered with `StoreUnavailable`; a write that was already sent, with `OutcomeUnknown`. May be called again.

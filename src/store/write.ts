@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { RecordConflict } from '../errors.js'
+import { integerOption } from '../options.js'
 import {
   decodeRecordKey,
   encodeRecordKey,
@@ -9,7 +10,11 @@ import {
   validateRecord,
 } from '../record/index.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
-import type { WriteOptions } from './types.js'
+import { NotDurable } from './not-durable.js'
+import type { ChangeEffects, Receipt, ReceiptRow, WriteOptions, WriteResult } from './types.js'
+
+/** Longest wait for a receipt, in milliseconds. */
+const MAX_RECEIPT_MS = 600_000
 
 /** A record that passed every check, in the forms in which stores need it. */
 export interface PreparedRecord {
@@ -53,11 +58,51 @@ export function checkWriteOptions(options: WriteOptions | undefined): void {
   if (options !== undefined && (typeof options !== 'object' || options === null)) {
     throw new TypeError('"options" argument must be an object')
   }
-  const ifMatch = options?.ifMatch
-  if (ifMatch === undefined || ifMatch === null) return
-  if (typeof ifMatch !== 'string' || !/^[0-9a-f]{64}$/.test(ifMatch)) {
+  const { ifMatch = null, receipt, minReplicas } = options ?? {}
+  if (ifMatch !== null && (typeof ifMatch !== 'string' || !/^[0-9a-f]{64}$/.test(ifMatch))) {
     throw new TypeError('"ifMatch" option must be null or a SHA-256 digest in lower-case hex')
   }
+  if (receipt !== undefined && (typeof receipt !== 'object' || receipt === null || receipt.timeoutMs === undefined)) {
+    throw new TypeError('"receipt" option must be an object with a "timeoutMs"')
+  }
+  if (receipt !== undefined) integerOption(receipt, 'timeoutMs', { fallback: 0, min: 1, max: MAX_RECEIPT_MS })
+  if (minReplicas !== undefined) integerOption({ minReplicas }, 'minReplicas', { fallback: 1, min: 1, max: 100 })
+}
+
+/**
+ * Puts together what a write did.
+ *
+ * @throws NotDurable when fewer replicas have it than were demanded.
+ */
+export function settleWrite(result: WriteResult, { minReplicas }: WriteOptions = {}): WriteResult {
+  if (minReplicas !== undefined && (result.replicas ?? 0) < minReplicas) throw new NotDurable(result, minReplicas)
+  return result
+}
+
+/** Puts together what a node says, from what its watchers did and what it read. */
+export function composeRow(
+  node: string,
+  { digest, sessionsCut = 0, subscriptionsDropped = 0, failed }: ChangeEffects & Pick<ReceiptRow, 'digest'>,
+  ms: number,
+): ReceiptRow {
+  return {
+    node,
+    digest,
+    sessionsCut,
+    subscriptionsDropped,
+    ms: Math.round(ms),
+    ...(failed !== undefined && { failed }),
+  }
+}
+
+/** Puts together a receipt for a write of this digest. */
+export function composeReceipt(
+  digest: string | null,
+  { rows, silent, failed }: Pick<Receipt, 'rows' | 'silent'> & { readonly failed?: string | undefined },
+): Receipt {
+  const isInForce = (row: ReceiptRow): boolean => row.failed === undefined && row.digest === digest
+  const confirmed = failed === undefined && rows.length > 0 && silent.length === 0 && rows.every(isInForce)
+  return { confirmed, rows, silent, ...(failed !== undefined && { failed }) }
 }
 
 /** Throws `RecordConflict` unless the digest stored now (`null`: nothing) meets the condition. */

@@ -30,7 +30,9 @@ describe.each(persistences)('a change of the rules, sessions in $kind', ({ optio
       const ground = await stage({ records: [[key('sensor'), account([], rules)]], broker: await options() })
       const { broker, store } = ground
       const socket = await subscribed(ground, ['a/1/2', 'a/+', 'b/1', 'c', 'd'], { clean })
-      await store.put(key('sensor'), account([], ['a/+', 'b/+', { pattern: 'c', maxQos: 0 }, 'd']))
+      const narrowed = account([], ['a/+', 'b/+', { pattern: 'c', maxQos: 0 }, 'd'])
+      const { receipt } = await store.put(key('sensor'), narrowed, { receipt: { timeoutMs: 5_000 } })
+      expect(receipt?.rows).toMatchObject([{ sessionsCut: 0, subscriptionsDropped: 2 }])
       expect(filtersOf(broker)).toEqual(['a/+', 'b/1', 'd'])
       expect(ground.denied.map(({ filter }) => filter)).toEqual(['a/1/2', 'c'])
       expect(await storedOf(broker)).toEqual(clean ? [] : ['a/+', 'b/1', 'd'])

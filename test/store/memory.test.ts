@@ -105,7 +105,7 @@ describe('the listeners of a store', () => {
     listeners.add(
       event => {
         events.push(event)
-        return event.type === 'changed' ? new Promise(() => {}) : undefined
+        return event.type === 'changed' ? new Promise<void>(() => {}) : undefined
       },
       () => {},
     )
