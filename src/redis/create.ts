@@ -32,12 +32,18 @@ export type RedisTarget =
  * `OutcomeUnknown`, and its connection is reset, so that it cannot arrive later; on TLS the operating system may still
  * deliver it. With `ifMatch` a second try is safe in any case.
  *
+ * **Sentinel.** The store asks all sentinels that the target lists, and follows the master that more than half of them
+ * name, checked with every beat: a master that a split has cut off goes on answering, and is left all the same. List all
+ * sentinels; where most cannot be asked, nothing is read. **Cluster.** Masters only, each with a link of its own.
+ *
  * **Rights** (Redis ACL). To read and watch: `%R~<keyPrefix>\["*` (with the backslash: a lone `[` opens a character
  * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl +scan
  * +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
  * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. For the
- * shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`. Sentinel needs `+info`, a Cluster
- * `+cluster|slots`. Redis 6.2 or later, or Valkey.
+ * shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`. With `invalidation: 'channel'`,
+ * `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking and beats. A Cluster needs `+cluster|slots`; a
+ * master that sentinels name, `+info`; the sentinels themselves, `+ping +sentinel|get-master-addr-by-name`. Redis 6.2 or
+ * later, or Valkey.
  *
  * **Shared state** (`store.shared`) is kept under `ownPrefix` too, and is as durable as the server's own data.
  *

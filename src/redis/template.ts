@@ -84,11 +84,8 @@ export interface SentinelTemplate {
 
 /** What a template says of sentinels, if it does. */
 export function readSentinels({ options }: NodeClient): SentinelTemplate | undefined {
-  const { sentinels, name, role = 'master', ...rest } = options as RedisOptions
+  const { sentinels, name = '', role = 'master', ...rest } = options as RedisOptions
   if (!Array.isArray(sentinels)) return undefined
-  if (sentinels.length === 0 || typeof name !== 'string' || name === '') {
-    throw new TypeError('"target" argument must name the sentinels and the master that they watch')
-  }
   if (role !== 'master') throw new TypeError('"target" argument must ask the sentinels for a master: replicas lag')
   const { sentinelUsername, sentinelPassword, sentinelTLS, family } = rest
   return {

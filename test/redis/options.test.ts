@@ -44,6 +44,7 @@ describe('the options of createRedisStore', () => {
     [{ ownPrefix: 'Warden:' }, '"ownPrefix" option must sort after [" and not begin with it'],
     [{ ownPrefix: '["x' }, '"ownPrefix" option must sort after [" and not begin with it'],
     [{ reconnectMinMs: 200, reconnectMaxMs: 100 }, '"reconnectMaxMs" option must not be below "reconnectMinMs"'],
+    [{ invalidation: 'push' }, '"invalidation" option must be "tracking", "channel" or "none"'],
     [{ hartbeatMs: 100 }, '"hartbeatMs" is not an option'],
     [null, '"options" argument must be an object'],
     ['x', '"options" argument must be an object'],
@@ -57,6 +58,12 @@ describe('the options of createRedisStore', () => {
 })
 
 describe('the target of createRedisStore', () => {
+  it('is refused where its sentinels are asked for a replica', () => {
+    const options = { sentinels: [{ host: '127.0.0.1' }], name: 'records', role: 'slave' } as const
+    const message = '"target" argument must ask the sentinels for a master: replicas lag'
+    expect(() => createRedisStore(options)).toThrow(new TypeError(message))
+  })
+
   const kinds = '"target" argument must be a redis:// or rediss:// URL, ioredis options, or an ioredis client'
   const url = '"target" argument must be a valid redis:// or rediss:// URL'
 
