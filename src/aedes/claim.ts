@@ -1,52 +1,250 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { DenyReason } from '../acl/types.js'
-import { isGone } from './account.js'
+import { OutcomeUnknown, StoreTimeout, StoreUnavailable, WardenError } from '../errors.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
-import { type SessionOwner, settleOwner } from './owners.js'
+import { type Ownership, settleOwner } from './owners.js'
+import { KeyedQueue } from './queue.js'
+import type { Ruling } from './registry.js'
+import { type Claimed, settleClaim, withoutNode } from './settle.js'
 import { wipeSession } from './stored.js'
 
+/** Waits between two looks at what another node does, in milliseconds. */
+const MIN_WAIT_MS = 10
+const MAX_WAIT_MS = 250
+
+/** Client ids that are looked after at the same time. */
+const MAX_RECONCILING = 20
+
 /**
- * Makes a member the holder of its client id, before aedes loads anything that is stored under it. aedes knows a session by
- * its client id alone, and would hand the queue of one account to another.
+ * Who holds which client id: here, and for the other nodes to see. aedes knows a session by its client id alone, and would
+ * hand the queue of one account to another.
  *
- * What an evicted owner left is wiped here. The authorizer judges live sessions by the same rule; this adds the stored
- * ones, and live ones of another mountpoint, which aedes does not tell apart.
- *
- * @param isWanted Whether the client is still there.
+ * While the shared state cannot be reached, nothing changes hands: only who is known here to own a client id gets in,
+ * and what could not be written is put right, or the client cut, when the shared state is back.
  */
-export function claimClientId(
-  context: Context,
-  member: Member,
-  isWanted: () => boolean,
-): Promise<DenyReason | undefined> {
-  const { members, settings, persistence, gate } = context
-  const { client, session, owner: newcomer } = member
-  return context.claims.run(client.id, async () => {
-    if (!isWanted()) return 'closed'
-    const holder = members.holder(client.id)
-    const owner = holder?.owner ?? (await settings.owners.get(client.id))
-    let verdict = owner === undefined ? 'keep' : settleOwner(owner, newcomer)
-    if (verdict === 'refuse' && holder === undefined && (await isOrphaned(context, client.id, owner!)))
-      verdict = 'evict'
-    if (verdict === 'refuse') return session.refuse('connect', client.id, 'client_id_taken').reason
-    if (verdict === 'evict') holder?.client.close()
+export class Claims {
+  readonly #context: Context
+  readonly #queue: KeyedQueue = new KeyedQueue()
+  /** Client ids of which others may believe something that is not so. */
+  readonly #doubtful: Set<string> = new Set()
+  readonly #pending: Set<Promise<unknown>> = new Set()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(context: Context) {
+    this.#context = context
+    const { nodeLeaseMs } = context.settings
+    this.#timer = setInterval(() => void this.#look(), nodeLeaseMs / 3).unref()
+  }
+
+  /** Runs tasks that concern a client id one after the other. */
+  run<T>(clientId: string, task: () => Promise<T>): Promise<T> {
+    return this.#queue.run(clientId, task)
+  }
+
+  /**
+   * Makes a member the holder of its client id, before aedes loads anything that is stored under it. What an evicted owner
+   * left is wiped here, when its clients are gone, on whichever node.
+   *
+   * @param isWanted Whether the client is still there.
+   */
+  async claim(member: Member, isWanted: () => boolean): Promise<DenyReason | undefined> {
+    if (!this.#context.registry.isLeased) await this.#renew()
+    for (let waitMs = MIN_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
+      const outcome = await this.run(member.client.id, async () => {
+        return isWanted() ? await this.#attempt(member, isWanted) : 'closed'
+      })
+      if (outcome !== 'wait') return outcome
+      // Not in the queue: what the other node waits for may stand behind.
+      await pause(waitMs)
+    }
+  }
+
+  /** A member that held its client id is gone. */
+  released({ client }: Member): void {
+    void this.#follow(client.id, () => this.#release(client.id))
+  }
+
+  /** aedes has registered a member, and has removed what was stored if it wanted a clean session. */
+  registered(member: Member): void {
+    const { client } = member
+    if (!client.clean || !member.endsStored) return
+    void this.#follow(client.id, () => {
+      return this.#context.registry.update(client.id, held => {
+        if (held === undefined || this.#context.members.holder(client.id) !== member) return KEPT
+        return { outcome: undefined, entry: { ...held, isStored: false } }
+      })
+    })
+  }
+
+  /** Resolves when everything is written, and no other node waits for this one. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all(this.#pending)
+    await this.#context.registry.leave().catch(() => {})
+  }
+
+  async #attempt(member: Member, isWanted: () => boolean): Promise<DenyReason | 'wait' | undefined> {
+    const { members, registry, sleepers, authorizer } = this.#context
+    const { client, session } = member
+    const { id } = client
+    const claimed = await this.#ask(member)
+    if (claimed.kind === 'wait') return 'wait'
+    if (claimed.kind === 'refused') return session.refuse('connect', id, 'client_id_taken').reason
+    const holder = members.holder(id)
+    if (claimed.isForeign) holder?.client.close()
     // Registered while the old one is still being taken down, the new client would be unregistered with it.
     if (holder?.client.closed) await holder.ended()
-    if (verdict === 'evict') {
-      await gate.exclusively(client.id, () => wipeSession(persistence, client.id))
+    if (!members.hold(member)) {
+      await registry.update(id, held => this.#withdrawn(held))
+      return 'closed'
     }
-    members.hold(member)
-    context.sleepers.delete(client.id)
-    // A clean session ends what was stored, and leaves nothing.
-    await (client.clean ? settings.owners.delete(client.id) : settings.owners.set(client.id, newcomer))
+    member.endsStored = claimed.wasStored
+    if (claimed.isForeign) await this.#takeOut(member, isWanted)
+    sleepers.delete(id)
+    for (const address of claimed.rivals) authorizer.tookOver(session, address)
     return undefined
-  })
+  }
+
+  async #ask(member: Member): Promise<Claimed> {
+    const { registry, members } = this.#context
+    const { id } = member.client
+    try {
+      return await registry.update(id, held => settleClaim(this.#context, member, held))
+    } catch (error) {
+      const known = registry.remembered(id)
+      const owner = members.holder(id)?.owner ?? (known?.isForeign ? undefined : known?.owner)
+      if (!isOutage(error) || owner === undefined || settleOwner(owner, member.owner) !== 'keep') throw error
+      this.#doubt(id)
+      return { kind: 'admitted', isForeign: false, wasStored: false, rivals: [] }
+    }
+  }
+
+  /** Has the clients of an evicted owner closed wherever they are, and wipes what is stored of it. */
+  async #takeOut({ client }: Member, isWanted: () => boolean): Promise<void> {
+    const { gate, persistence, registry } = this.#context
+    const { id } = client
+    let isWiped = false
+    try {
+      await this.#closeElsewhere(id, isWanted)
+      await gate.exclusively(id, () => wipeSession(persistence, id))
+      isWiped = true
+    } finally {
+      await registry.update(id, held => {
+        if (held?.keeper !== registry.node) return KEPT
+        const { keeper: _own, ...rest } = held
+        return { outcome: undefined, entry: isWiped ? { ...rest, isForeign: false, isStored: !client.clean } : rest }
+      })
+    }
+  }
+
+  /** Resolves when no other living node holds the client id. */
+  async #closeElsewhere(clientId: string, isWanted: () => boolean): Promise<void> {
+    const { registry, broker } = this.#context
+    for (let waitMs = MIN_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
+      const held = await registry.read(clientId)
+      if (held === undefined || (await registry.others(held)).length === 0) return
+      if (!isWanted()) throw new WardenError('the client went before its predecessor')
+      // What a broker says of a client that it has registered: all others close theirs. Said again, since a client that
+      // was about to be registered did not hear it.
+      const topic = `$SYS/${registry.node}/new/clients`
+      const payload = Buffer.from(clientId)
+      broker.publish({ cmd: 'publish', topic, payload, qos: 0, retain: false }, null, () => {})
+      await pause(waitMs)
+    }
+  }
+
+  async #release(clientId: string): Promise<void> {
+    const { members, gate, registry, sleepers } = this.#context
+    if (members.holder(clientId) !== undefined) return
+    // What it was storing is stored.
+    await gate.exclusively(clientId, async () => {})
+    await registry.update(clientId, held => {
+      if (held !== undefined && this.#isElsewhere(clientId, held)) sleepers.delete(clientId)
+      return this.#withdrawn(held)
+    })
+  }
+
+  /** Whether what this node left behind has gone to another owner, or with its own to another node. */
+  #isElsewhere(clientId: string, { owner, holders }: Ownership): boolean {
+    const { sleepers, registry } = this.#context
+    const asleep = sleepers.ownerOf(clientId)
+    if (asleep === undefined) return false
+    return settleOwner(owner, asleep) !== 'keep' || Object.keys(holders).some(node => node !== registry.node)
+  }
+
+  #withdrawn(held: Ownership | undefined): Ruling<undefined> {
+    const { node } = this.#context.registry
+    if (held === undefined || (!Object.hasOwn(held.holders, node) && held.keeper !== node)) return KEPT
+    return { outcome: undefined, entry: withoutNode(node, held) }
+  }
+
+  /** Resolves with whether the shared state could be reached. */
+  async #renew(): Promise<boolean> {
+    const { registry, members } = this.#context
+    try {
+      const hadRunOut = await registry.renew()
+      if (hadRunOut) for (const { client } of members.holders()) this.#doubt(client.id)
+      return true
+    } catch (error) {
+      if (!isOutage(error)) this.#context.fault(error, 'owners')
+      return false
+    }
+  }
+
+  /** Prolongs the lease, and puts right what is in doubt. */
+  async #look(): Promise<void> {
+    if (!(await this.#renew())) return
+    const doubtful = [...this.#doubtful]
+    const work = async (): Promise<void> => {
+      for (let id = doubtful.pop(); id !== undefined; id = doubtful.pop()) {
+        const clientId = id
+        this.#doubtful.delete(clientId)
+        await this.#follow(clientId, () => this.#reconcile(clientId))
+      }
+    }
+    await Promise.all(Array.from({ length: MAX_RECONCILING }, work))
+  }
+
+  /** Writes how things are; where the client id has another owner by now, the client here is cut. */
+  async #reconcile(clientId: string): Promise<void> {
+    const { registry, members } = this.#context
+    const member = members.holder(clientId)
+    if (member === undefined) return this.#release(clientId)
+    const { kind } = await registry.update(clientId, async held => {
+      const ruling = await settleClaim(this.#context, member, held)
+      // Whoever would have to evict somebody logs in again.
+      if (ruling.outcome.kind !== 'admitted' || !ruling.outcome.isForeign) return ruling
+      return { outcome: { kind: 'refused' as const }, entry: 'kept' as const }
+    })
+    if (kind === 'wait') this.#doubt(clientId)
+    if (kind !== 'refused') return
+    member.session.refuse('connect', clientId, 'client_id_taken')
+    member.client.close()
+  }
+
+  /** Runs a task that nobody waits for; one that meets an outage is run again. */
+  async #follow(clientId: string, task: () => Promise<unknown>): Promise<void> {
+    const running = this.run(clientId, task).catch(error => {
+      if (isOutage(error)) this.#doubt(clientId)
+      else this.#context.fault(error, 'owners')
+    })
+    const bounded = this.#context.attempt(running, 'owners')
+    this.#pending.add(bounded)
+    await bounded
+    this.#pending.delete(bounded)
+  }
+
+  #doubt(clientId: string): void {
+    this.#doubtful.add(clientId)
+    if (this.#doubtful.size <= this.#context.settings.maxOwners) return
+    const [first] = this.#doubtful
+    this.#doubtful.delete(first!)
+  }
 }
 
-/** Whether the account that owns a stored session exists no more. */
-async function isOrphaned({ authorizer }: Context, clientId: string, owner: SessionOwner): Promise<boolean> {
-  if (owner.kind === 'anonymous') return false
-  const { mountpoint, username } = owner
-  const access = await authorizer.access({ mountpoint, clientId, username })
-  return !access.allow && isGone(access.reason)
+const KEPT = { outcome: undefined, entry: 'kept' } as const
+
+function isOutage(error: unknown): boolean {
+  return error instanceof StoreUnavailable || error instanceof StoreTimeout || error instanceof OutcomeUnknown
 }

@@ -1,10 +1,12 @@
 import type { Authorizer } from '../authorizer/types.js'
+import { MemoryShared } from '../store/shared.js'
 import type { Broker, BrokerClient, Connect, Hooks, Persistence } from './broker.js'
+import { Claims } from './claim.js'
 import { withinDeadline } from './consult.js'
 import { Members } from './members.js'
 import type { Settings } from './options.js'
 import { SubscriptionGate } from './persistence.js'
-import { KeyedQueue } from './queue.js'
+import { OwnerRegistry } from './registry.js'
 import { Sleepers } from './sleepers.js'
 
 /** What the parts of one protection share. */
@@ -20,8 +22,8 @@ export class Context {
   readonly asked: WeakSet<object> = new WeakSet()
   /** CONNECT packets by client; nothing else has the will before it is stored. */
   readonly connects: WeakMap<BrokerClient, Connect> = new WeakMap()
-  /** Settles owners, one login of a client id at a time. */
-  readonly claims: KeyedQueue = new KeyedQueue()
+  readonly registry: OwnerRegistry
+  readonly claims: Claims
   readonly gate: SubscriptionGate
   /** All but wills are refused from here on. */
   isClosed = false
@@ -33,6 +35,11 @@ export class Context {
     this.sleepers = new Sleepers(settings.maxOwners)
     this.members = new Members(settings.deadlineMs, this.sleepers)
     this.gate = new SubscriptionGate(this.members)
+    const { owners, cluster, nodeLeaseMs: leaseMs, maxOwners: max } = settings
+    const shared = owners ?? authorizer.store.shared ?? new MemoryShared(max)
+    this.registry = new OwnerRegistry(shared, { cluster, leaseMs, max })
+    this.claims = new Claims(this)
+    this.members.onReleased = member => this.claims.released(member)
   }
 
   /** The broker's persistence, with our gate before it. `listen()` has run when a client asks for anything. */

@@ -1,4 +1,5 @@
-import type { RevokedEvent, Session, SessionChange } from '../authorizer/types.js'
+import type { RevokedEvent } from '../authorizer/events.js'
+import type { Session, SessionChange } from '../authorizer/types.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
 import { dropFilters } from './stored.js'

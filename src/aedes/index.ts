@@ -1,4 +1,3 @@
 export { PROTECT_DEFAULTS, type ProtectOptions } from './options.js'
-export type { SessionOwner, SessionOwners } from './owners.js'
 export { type Protection, protect } from './protect.js'
 export type { RefusalError } from './refusal.js'

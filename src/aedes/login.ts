@@ -1,7 +1,6 @@
 import { denied } from '../acl/rule.js'
 import type { ConnectRequest } from '../authorizer/types.js'
 import type { BrokerClient, Hooks, Message } from './broker.js'
-import { claimClientId } from './claim.js'
 import { consult } from './consult.js'
 import type { Context } from './context.js'
 import type { Enforcer } from './enforce.js'
@@ -110,7 +109,7 @@ async function admit(context: Context, member: Member, attempt: Attempt): Promis
     if (!decision.allow) return refusal(decision.reason)
     stampWill(will, session)
   }
-  const reason = await claimClientId(context, member, () => endedMeanwhile(context, member, attempt) === undefined)
+  const reason = await context.claims.claim(member, () => endedMeanwhile(context, member, attempt) === undefined)
   if (reason !== undefined) return refusal(reason)
   if (!client.clean) await dropStored(context, member)
   return askGuest(context, attempt)

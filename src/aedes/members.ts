@@ -13,6 +13,10 @@ export class Member {
   /** aedes has registered the client; before that it restores stored subscriptions. */
   isRegistered = false
   isEnded = false
+  /** Whether it owns what was stored before, and will have it removed. */
+  endsStored = false
+  /** Who held the client id before, as long as it is not certain that this one stays. */
+  predecessor: Member | undefined
   #waiting: (() => void)[] | undefined
 
   constructor(client: BrokerClient, session: Session) {
@@ -46,6 +50,8 @@ export class Members {
   readonly #holders: Map<string, Member> = new Map()
   readonly #lingerMs: number
   readonly #sleepers: Sleepers
+  /** Hears of members that were the last to hold their client ids. */
+  onReleased: (member: Member) => void = () => {}
 
   /**
    * @param lingerMs How long a session outlives its connection at most, for the will to be judged.
@@ -84,20 +90,44 @@ export class Members {
     return this.#holders.get(clientId)
   }
 
-  hold(member: Member): void {
-    if (!member.isEnded) this.#holders.set(member.client.id, member)
+  holders(): Iterable<Member> {
+    return this.#holders.values()
+  }
+
+  /** Returns whether the member is still there to hold it. */
+  hold(member: Member): boolean {
+    if (member.isEnded) return false
+    member.predecessor = this.#holders.get(member.client.id)
+    this.#holders.set(member.client.id, member)
+    return true
+  }
+
+  /** aedes has registered the client, and closed the one before. */
+  registered(member: Member): void {
+    member.isRegistered = true
+    member.predecessor = undefined
   }
 
   end(member: Member): void {
     if (member.isEnded) return
     this.#live.delete(member)
     const { client, owner } = member
-    if (this.#holders.get(client.id) === member) {
-      this.#holders.delete(client.id)
-      // The rules for anonymous clients never change.
-      if (!client.clean && owner.kind !== 'anonymous') this.#sleepers.add(client.id, owner)
+    if (this.#holders.get(client.id) !== member) {
+      member.end()
+      return
     }
+    let heir = member.predecessor
+    while (heir?.isEnded) heir = heir.predecessor
+    member.predecessor = undefined
     member.end()
+    if (heir !== undefined) {
+      this.#holders.set(client.id, heir)
+      return
+    }
+    this.#holders.delete(client.id)
+    // The rules for anonymous clients never change.
+    if (!client.clean && owner.kind !== 'anonymous') this.#sleepers.add(client.id, owner)
+    this.onReleased(member)
   }
 
   /**

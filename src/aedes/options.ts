@@ -1,7 +1,7 @@
 import type { Aedes, Client } from 'aedes'
 import { integerOption } from '../options.js'
+import type { SharedState } from '../store/shared.js'
 import type { BrokerClient } from './broker.js'
-import { createSessionOwners, type SessionOwners } from './owners.js'
 
 /** Options of `protect`. */
 export interface ProtectOptions {
@@ -33,15 +33,34 @@ export interface ProtectOptions {
    */
   readonly deadlineMs?: number
   /**
-   * Most persistent sessions whose owners are remembered in memory (when `owners` is left out), and that are followed while
-   * their clients are away. Beyond it the owner that logged in longest ago is forgotten: whoever comes next with that client
-   * id takes its stored session over, and receives of its queue what its own rules allow. 1 to 10,000,000.
+   * Most stored sessions that this node follows while their clients are away, and most client ids whose owners it remembers
+   * for the time that `owners` cannot be reached. 1 to 10,000,000.
    *
    * @default 100_000
    */
   readonly maxOwners?: number
-  /** Where owners of persistent sessions are remembered. @default a map in memory */
-  readonly owners?: SessionOwners
+  /**
+   * Where it is kept which account owns which client id, for all nodes and across their restarts: one small value per
+   * client that is connected or has a persistent session. A login that needs it while it cannot be reached is refused with
+   * `store_unavailable`, save that of the account that this node knows to own the client id.
+   *
+   * @default the shared state of the authorizer's store; where it has none, memory
+   */
+  readonly owners?: SharedState
+  /**
+   * Names the cluster of brokers that a client id is one in. Brokers over one store that are not joined by an mqemitter are
+   * clusters of their own: give them different names. Up to 64 letters, digits, `.`, `_` and `-`.
+   *
+   * @default ''
+   */
+  readonly cluster?: string
+  /**
+   * How long after a node was last heard of its clients count as connected; it is said again three times as often. Until
+   * then another account is refused the client ids that a crashed node held. 1,000 to 600,000.
+   *
+   * @default 15_000
+   */
+  readonly nodeLeaseMs?: number
   /**
    * Hears what failed without anybody waiting for it: persistence errors, hooks of yours that throw or stay silent, a hook
    * assigned behind our back. What it concerned was refused. `place` is e.g. `persistence` or `authorizeForward`.
@@ -55,6 +74,7 @@ export interface ProtectOptions {
 export const PROTECT_DEFAULTS = {
   deadlineMs: { fallback: 30_000, min: 100, max: 600_000 },
   maxOwners: { fallback: 100_000, min: 1, max: 10_000_000 },
+  nodeLeaseMs: { fallback: 15_000, min: 1_000, max: 600_000 },
 } as const
 
 /** Options with every default filled in. */
@@ -62,14 +82,16 @@ export interface Settings {
   readonly mountpoint: string | ((client: BrokerClient) => unknown)
   readonly onDeniedPublish: 'close' | 'drop'
   readonly deadlineMs: number
-  readonly owners: SessionOwners
+  readonly owners: SharedState | undefined
+  readonly cluster: string
   readonly maxOwners: number
+  readonly nodeLeaseMs: number
   readonly onFault: (error: unknown, place: string) => void
 }
 
 const NAMES: ReadonlySet<string> = new Set([
   ...Object.keys(PROTECT_DEFAULTS),
-  ...['mountpoint', 'onDeniedPublish', 'owners', 'onFault'],
+  ...['mountpoint', 'onDeniedPublish', 'owners', 'cluster', 'onFault'],
 ])
 
 /**
@@ -82,24 +104,28 @@ export function resolveOptions(options: ProtectOptions): Settings {
   for (const name of Object.keys(options)) {
     if (!NAMES.has(name)) throw new TypeError(`"${name}" is not an option of protect`)
   }
-  const { mountpoint = '', onDeniedPublish = 'close', owners, onFault = warnOnce() } = options
+  const { mountpoint = '', onDeniedPublish = 'close', owners, cluster = '', onFault = warnOnce() } = options
   if (typeof mountpoint !== 'string' && typeof mountpoint !== 'function') {
     throw new TypeError('"mountpoint" option must be a string or a function')
   }
   if (onDeniedPublish !== 'close' && onDeniedPublish !== 'drop') {
     throw new TypeError('"onDeniedPublish" option must be "close" or "drop"')
   }
-  if (owners !== undefined && !(['get', 'set', 'delete'] as const).every(name => typeof owners[name] === 'function')) {
-    throw new TypeError('"owners" option must have functions get(), set() and delete()')
+  if (owners !== undefined && !(['get', 'swap'] as const).every(name => typeof owners?.[name] === 'function')) {
+    throw new TypeError('"owners" option must have functions get() and swap()')
+  }
+  if (typeof cluster !== 'string' || !/^[\w.-]{0,64}$/.test(cluster)) {
+    throw new TypeError('"cluster" option must be up to 64 letters, digits, ".", "_" and "-"')
   }
   if (typeof onFault !== 'function') throw new TypeError('"onFault" option must be a function')
-  const maxOwners = integerOption(options, 'maxOwners', PROTECT_DEFAULTS.maxOwners)
   return {
     mountpoint: mountpoint as Settings['mountpoint'],
     onDeniedPublish,
     deadlineMs: integerOption(options, 'deadlineMs', PROTECT_DEFAULTS.deadlineMs),
-    owners: owners ?? createSessionOwners(maxOwners),
-    maxOwners,
+    owners,
+    cluster,
+    maxOwners: integerOption(options, 'maxOwners', PROTECT_DEFAULTS.maxOwners),
+    nodeLeaseMs: integerOption(options, 'nodeLeaseMs', PROTECT_DEFAULTS.nodeLeaseMs),
     onFault,
   }
 }

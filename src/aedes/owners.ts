@@ -1,7 +1,7 @@
-import { LRUCache } from 'lru-cache'
 import type { Session } from '../authorizer/types.js'
+import { quote, WardenError } from '../errors.js'
 
-/** Whose a client id is: the account that logged in with it, and by what kind of record. Plain data, so that it can be stored. */
+/** Whose a client id is: the account that logged in with it, and by what kind of record. */
 export interface SessionOwner {
   readonly mountpoint: string
   /** `''` for an anonymous client. */
@@ -10,22 +10,17 @@ export interface SessionOwner {
   readonly kind: 'exact' | 'wildcard' | 'anonymous'
 }
 
-/**
- * Remembers, for each persistent session the broker keeps, who owns it. Put your own in place of the built-in map to
- * keep owners across restarts, or to share them between the nodes of a cluster.
- *
- * A call that rejects refuses the login that needs it, with `store_unavailable`.
- */
-export interface SessionOwners {
-  get(clientId: string): SessionOwner | undefined | Promise<SessionOwner | undefined>
-  set(clientId: string, owner: SessionOwner): unknown
-  delete(clientId: string): unknown
-}
-
-/** Owners in memory: of more than `max`, the one that logged in longest ago is forgotten. */
-export function createSessionOwners(max: number): SessionOwners {
-  const owners = new LRUCache<string, SessionOwner>({ max })
-  return owners
+/** What the nodes of a cluster know of one client id. Nodes are named by their leases. */
+export interface Ownership {
+  readonly owner: SessionOwner
+  /** Whether something may be stored under the client id. */
+  readonly isStored: boolean
+  /** Whether that is of an owner before this one: nobody gets in before it is wiped. */
+  readonly isForeign: boolean
+  /** Node that works on what is stored; others wait for it. */
+  readonly keeper?: string | undefined
+  /** Nodes with a client that holds the id, and the address it came from; more than one only during a takeover. */
+  readonly holders: Readonly<Record<string, string>>
 }
 
 /** The owner that a login makes. */
@@ -48,4 +43,34 @@ export function settleOwner(owner: SessionOwner, newcomer: SessionOwner): 'keep'
   if (newcomer.mountpoint !== owner.mountpoint || newcomer.username !== owner.username) return 'refuse'
   if (newcomer.kind === owner.kind) return 'keep'
   return newcomer.kind === 'wildcard' ? 'evict' : 'refuse'
+}
+
+export function encodeOwnership({ owner, isStored, isForeign, keeper, holders }: Ownership): string {
+  const { mountpoint, username, kind } = owner
+  return JSON.stringify({ owner: { mountpoint, username, kind }, isStored, isForeign, keeper, holders })
+}
+
+/** @throws WardenError for what we would not have written: whoever did, it tells nothing. */
+export function decodeOwnership(text: string, clientId: string): Ownership {
+  let found: unknown
+  try {
+    found = JSON.parse(text)
+  } catch {
+    found = undefined
+  }
+  if (!isOwnership(found)) throw new WardenError(`who owns client id ${quote(clientId)} cannot be read`)
+  return found
+}
+
+function isOwnership(value: unknown): value is Ownership {
+  if (!isObject(value) || !isObject(value.owner) || !isObject(value.holders)) return false
+  const { owner, isStored, isForeign, keeper, holders } = value
+  const areTexts = [owner.mountpoint, owner.username, keeper ?? ''].every(text => typeof text === 'string')
+  const areFlags = typeof isStored === 'boolean' && typeof isForeign === 'boolean'
+  const areAddresses = Object.values(holders).every(address => typeof address === 'string')
+  return areTexts && areFlags && areAddresses && typeof owner.kind === 'string' && Object.hasOwn(RANK, owner.kind)
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

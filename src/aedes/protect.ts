@@ -114,7 +114,10 @@ class BrokerProtection implements Protection {
   readonly #onClient = (client: BrokerClient): void => {
     const member = this.#context.members.of(client)
     if (member === undefined) client.close()
-    else member.isRegistered = true
+    else {
+      this.#context.members.registered(member)
+      this.#context.claims.registered(member)
+    }
   }
 
   readonly #onDisconnect = (client: BrokerClient): void => {
@@ -137,6 +140,7 @@ class BrokerProtection implements Protection {
     })
     await this.#context.attempt(Promise.all(ended), 'close')
     for (const member of members.live()) members.end(member)
+    await this.#context.claims.close()
     this.#enforcer.stop()
     this.#context.gate.uninstall()
     const { broker } = this.#context

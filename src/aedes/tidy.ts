@@ -2,6 +2,8 @@ import type { Access } from '../authorizer/types.js'
 import { accountJudge, isGone } from './account.js'
 import type { QueuedPacket } from './broker.js'
 import type { Context } from './context.js'
+import { type SessionOwner, settleOwner } from './owners.js'
+import { isKept, withoutNode } from './settle.js'
 import { dropFilters, dropFromQueue, wipeSession } from './stored.js'
 import { isUncovered } from './verdict.js'
 
@@ -37,20 +39,47 @@ export function tidyUp(context: Context): () => void {
 
 /** Brings one stored session in line with what its account may do now; wipes it when there is no account any more. */
 export async function tidySession(context: Context, clientId: string): Promise<void> {
-  const { authorizer, claims, sleepers, gate, persistence, settings } = context
+  const { authorizer, claims, sleepers, gate, persistence } = context
   await claims.run(clientId, async () => {
     const owner = sleepers.ownerOf(clientId)
     // Its client may be back by now.
     if (owner === undefined) return
-    const { mountpoint, username } = owner
-    const granted = await authorizer.access({ mountpoint, clientId, username })
-    if (granted.allow) {
-      await gate.exclusively(clientId, () => dropUncovered(context, granted.access))
-    } else if (isGone(granted.reason)) {
-      await gate.exclusively(clientId, () => wipeSession(persistence, clientId))
+    if (!(await begin(context, clientId, owner))) {
       sleepers.delete(clientId)
-      await settings.owners.delete(clientId)
+      return
     }
+    const { mountpoint, username } = owner
+    let isWiped = false
+    try {
+      const granted = await authorizer.access({ mountpoint, clientId, username })
+      if (granted.allow) {
+        await gate.exclusively(clientId, () => dropUncovered(context, granted.access))
+      } else if (isGone(granted.reason)) {
+        await gate.exclusively(clientId, () => wipeSession(persistence, clientId))
+        isWiped = true
+      }
+    } finally {
+      await finish(context, clientId, isWiped)
+    }
+    if (isWiped) sleepers.delete(clientId)
+  })
+}
+
+/** Has other nodes wait. Resolves with whether the session is still this node's to tidy: its client may be on another. */
+function begin({ registry }: Context, clientId: string, owner: SessionOwner): Promise<boolean> {
+  return registry.update(clientId, async held => {
+    // A shared state that forgets cannot tell anybody to wait.
+    if (held === undefined) return { outcome: true, entry: 'kept' }
+    const isAway = (await registry.others(held)).length === 0 && !(await isKept(registry, held))
+    if (!isAway || settleOwner(held.owner, owner) !== 'keep') return { outcome: false, entry: 'kept' }
+    return { outcome: true, entry: { ...held, keeper: registry.node } }
+  })
+}
+
+function finish({ registry }: Context, clientId: string, isWiped: boolean): Promise<void> {
+  return registry.update(clientId, held => {
+    if (held?.keeper !== registry.node) return { outcome: undefined, entry: 'kept' }
+    return { outcome: undefined, entry: withoutNode(registry.node, isWiped ? { ...held, isStored: false } : held) }
   })
 }
 

@@ -7,7 +7,9 @@ import { anonymousAccess, recordAccess } from './access.js'
 import type { Account } from './accounts.js'
 import { describeKey } from './describe.js'
 import { Emitter } from './emitter.js'
+import type { AuthorizerEvents } from './events.js'
 import { Login } from './login.js'
+import { LoopWatch } from './loops.js'
 import { type AuthorizerOptions, resolveOptions, type Settings } from './options.js'
 import { type Known, RecordCache, TooManyChanges } from './record-cache.js'
 import { identityProblem } from './request.js'
@@ -20,7 +22,6 @@ import type {
   AccessRequest,
   Authenticated,
   Authorizer,
-  AuthorizerEvents,
   AuthorizerStats,
   ConnectRequest,
   Freshness,
@@ -57,10 +58,12 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
 class StoreAuthorizer implements Authorizer {
   readonly semantics: Semantics
   readonly store: RecordStore
+  readonly takeover: 'newest' | 'first'
   readonly #trust: Trust
   readonly #cache: RecordCache
   readonly #resolver: Resolver
   readonly #emitter: Emitter
+  readonly #loops: LoopWatch
   readonly #sessions: Sessions
   readonly #login: Login
   readonly #anonymous: CompiledAcl | undefined
@@ -75,12 +78,20 @@ class StoreAuthorizer implements Authorizer {
     const { store, semantics, anonymous, wildcardClientId, maxAgeMs, staleWindowMs, now } = settings
     this.semantics = semantics
     this.store = store
+    this.takeover = settings.takeover
     this.#anonymous = anonymous
     this.#emitter = new Emitter(now)
     this.#trust = new Trust(settings, now)
     this.#cache = new RecordCache(settings, this.#trust)
     this.#resolver = new Resolver(this.#cache, this.#trust, wildcardClientId)
-    this.#sessions = new Sessions(this.#resolver, this.#trust, this.#emitter, wildcardClientId)
+    this.#loops = new LoopWatch(settings, store.shared, this.#emitter, now)
+    this.#sessions = new Sessions({
+      resolver: this.#resolver,
+      trust: this.#trust,
+      emitter: this.#emitter,
+      loops: this.#loops,
+      settings,
+    })
     this.#login = new Login(settings, this.#resolver, this.#sessions, this.#emitter)
     this.#unwatch = store.watch(event => this.#hear(event), { decidesForMs: this.#trust.longestMs })
     const sweepMs = Math.min(SWEEP_MS, staleWindowMs / 4, maxAgeMs / 4)
@@ -124,6 +135,10 @@ class StoreAuthorizer implements Authorizer {
   refuse({ decision, ...denial }: Refusal): Denied {
     this.#sessions.denials.loose({ ...denial, decision })
     return decision
+  }
+
+  tookOver(session: Session, address: string): void {
+    this.#loops.takeover(session, [address === '' ? undefined : address, session.address])
   }
 
   authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Promise<Decision> {

@@ -1,8 +1,9 @@
 import type { Action, Denied, Principal } from '../acl/types.js'
 import { Allowance } from './allowance.js'
 import type { Emitter } from './emitter.js'
+import type { DeniedEvent } from './events.js'
+import type { LoopWatch } from './loops.js'
 import type { LiveSession } from './session.js'
-import type { DeniedEvent } from './types.js'
 
 /** A refusal that belongs to no session. */
 export interface LooseDenial {
@@ -17,25 +18,36 @@ export interface LooseDenial {
 /** Turns refusals into `denied` events, and keeps one client from flooding them. */
 export class DenialReporter {
   readonly #emitter: Emitter
+  readonly #loops: LoopWatch
   readonly #now: () => number
 
-  constructor(emitter: Emitter, now: () => number) {
+  constructor(emitter: Emitter, loops: LoopWatch, now: () => number) {
     this.#emitter = emitter
+    this.#loops = loops
     this.#now = now
   }
 
   ofSession(session: LiveSession, action: Action, subject: string, decision: Denied): void {
-    if (!this.#emitter.heard('denied')) return
+    if (!this.#isHeard) return
     const now = this.#now()
     session.denials ??= new Allowance(now)
     const suppressed = session.denials.take(now)
     if (suppressed === undefined) return
     const { principal, address } = session
+    if (action === 'connect') this.#loops.refusedLogin(principal, address, decision)
+    else if (this.#loops.refusal(session, action, subject, decision)) return
     this.#emit({ principal, action, subject, decision, address }, suppressed, session)
   }
 
   loose(denial: LooseDenial): void {
-    if (this.#emitter.heard('denied')) this.#emit(denial, 0)
+    if (!this.#isHeard) return
+    const { principal, action, address, decision } = denial
+    if (action === 'connect') this.#loops.refusedLogin(principal, address, decision)
+    this.#emit(denial, 0)
+  }
+
+  get #isHeard(): boolean {
+    return this.#emitter.heard('denied') || this.#emitter.heard('loop')
   }
 
   #emit(denial: LooseDenial, suppressed: number, session?: LiveSession): void {

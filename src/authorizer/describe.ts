@@ -3,7 +3,7 @@ import type { AclRule, Action, MissedLimit, PublishRule } from '../acl/types.js'
 import { quote } from '../errors.js'
 import { encodeRecordKey } from '../record/key.js'
 import type { RecordKey } from '../record/types.js'
-import type { DeniedEvent } from './types.js'
+import type { DeniedEvent, LoopEvent } from './events.js'
 
 const VERBS = { connect: 'connect', publish: 'publish to', subscribe: 'subscribe to', receive: 'receive' } as const
 
@@ -33,6 +33,32 @@ export function describeDenial(event: DeniedEvent): string {
   if (decision.nearest !== undefined) parts.push(describeNearest(decision.nearest, decision.missed))
   if (suppressed > 0) parts.push(`${suppressed} more refusals not shown`)
   return parts.join('; ')
+}
+
+/**
+ * Says a loop in one line for a log. Text that a client chose is quoted.
+ *
+ * Exported from `mqtt-warden`.
+ *
+ * @example
+ * ```ts
+ * authorizer.on('loop', event => console.warn(describeLoop(event)))
+ * // client "1528361231" (user "101") is connected twice and evicts itself: 5 times in 4.2 s, from "10.0.0.1" and "10.0.0.2"
+ * ```
+ */
+export function describeLoop(event: LoopEvent): string {
+  const { principal, kind, action, topic, filter, decision, count, sinceMs, addresses } = event
+  const who = `client ${quoteAny(principal.clientId)} (user ${quoteAny(principal.username)})`
+  const where = addresses.length === 0 ? '' : `, from ${addresses.map(quoteAny).join(' and ')}`
+  const times = `${count} times in ${(sinceMs / 1_000).toFixed(1)} s${where}`
+  if (kind === 'takeover' || decision === undefined || action === undefined) {
+    return `${who} is connected twice and evicts itself: ${times}`
+  }
+  const subject = topic ?? filter
+  const what = subject === undefined ? VERBS[action] : `${VERBS[action]} ${quoteAny(subject)}`
+  const nearest = decision.nearest === undefined ? '' : `; ${describeNearest(decision.nearest, decision.missed)}`
+  const why = `${decision.reason}, ${reasons[decision.reason].text}${nearest}`
+  return `${who} comes back again and again, and may not ${what}: ${why}; ${times}`
 }
 
 /** Names a record in a message: the text of its key, long parts cut. JSON, so that no part of it can forge lines. */

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { inspect } from 'node:util'
 import { Allowance } from './allowance.js'
-import type { AuthorizerEvents } from './types.js'
+import type { AuthorizerEvents } from './events.js'
 
 type EventName = keyof AuthorizerEvents
 type Listener<E extends EventName> = (event: AuthorizerEvents[E]) => void

@@ -1,5 +1,16 @@
 export { createAuthorizer } from './authorizer.js'
-export { describeDenial } from './describe.js'
+export { describeDenial, describeLoop } from './describe.js'
+export type {
+  AuthorizerEvents,
+  ChangedEvent,
+  DeniedEvent,
+  ErrorEvent,
+  EventBase,
+  LinkEvent,
+  LoopEvent,
+  RevokedEvent,
+  TakeoverEvent,
+} from './events.js'
 export { AUTHORIZER_DEFAULTS, type AuthorizerOptions } from './options.js'
 export type {
   Access,
@@ -8,21 +19,13 @@ export type {
   AccessRequest,
   Authenticated,
   Authorizer,
-  AuthorizerEvents,
   AuthorizerStats,
-  ChangedEvent,
   ConnectRequest,
-  DeniedEvent,
-  ErrorEvent,
-  EventBase,
   Freshness,
-  LinkEvent,
   LinkFreshness,
   Refusal,
   RevokeCause,
-  RevokedEvent,
   Session,
   SessionChange,
-  TakeoverEvent,
   WillFacts,
 } from './types.js'

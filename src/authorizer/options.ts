@@ -103,6 +103,28 @@ export interface AuthorizerOptions {
    * @default true
    */
   readonly wildcardClientId?: boolean
+  /**
+   * Who wins when an account connects with a client id that it holds already: the newest connection, as MQTT demands, or
+   * the first, as long as it lasts. With `first` the newcomer is refused with `client_id_taken`: of an account that is
+   * used twice one client works, but a client that lost its network is refused until the broker notices, after one and a
+   * half times its keep-alive.
+   *
+   * @default 'newest'
+   */
+  readonly takeover?: 'newest' | 'first'
+  /**
+   * How often something comes again before it is a loop: a client id taken over by its own account, a request refused in
+   * one session after the other. 2 to 1,000.
+   *
+   * @default 5
+   */
+  readonly loopThreshold?: number
+  /**
+   * Longest time between two of them for a loop to go on, and shortest between two reports of it. 1,000 to 3,600,000.
+   *
+   * @default 60_000
+   */
+  readonly loopWindowMs?: number
   /** What clients without a user name may do. Left out, they are refused. */
   readonly anonymous?: Acl
   /** Judges passwords instead of the built-in bcrypt; `hashQueue` and `maxCost` are then its own affair. Closed with the authorizer. */
@@ -130,6 +152,8 @@ export const AUTHORIZER_DEFAULTS = {
   verifiedTtlMs: { fallback: 3_600_000, min: 0, max: 604_800_000 },
   maxVerified: { fallback: 100_000, min: 0, max: 10_000_000 },
   refusalCapMs: { fallback: 1_000, min: 0, max: 60_000 },
+  loopThreshold: { fallback: 5, min: 2, max: 1_000 },
+  loopWindowMs: { fallback: 60_000, min: 1_000, max: 3_600_000 },
 } as const
 
 /** Options with every default filled in. */
@@ -138,6 +162,7 @@ export interface Settings extends Readonly<Record<keyof typeof AUTHORIZER_DEFAUL
   readonly semantics: Semantics
   readonly compile: CompileOptions
   readonly wildcardClientId: boolean
+  readonly takeover: 'newest' | 'first'
   readonly anonymous: CompiledAcl | undefined
   readonly hasher: PasswordHasher | undefined
   readonly now: () => number
@@ -145,7 +170,17 @@ export interface Settings extends Readonly<Record<keyof typeof AUTHORIZER_DEFAUL
 
 const NAMES: ReadonlySet<string> = new Set([
   ...Object.keys(AUTHORIZER_DEFAULTS),
-  ...['store', 'semantics', 'maxLevels', 'unknownPayloadSize', 'wildcardClientId', 'anonymous', 'hasher', 'clock'],
+  ...[
+    'store',
+    'semantics',
+    'maxLevels',
+    'unknownPayloadSize',
+    'wildcardClientId',
+    'takeover',
+    'anonymous',
+    'hasher',
+    'clock',
+  ],
 ])
 
 /**
@@ -171,6 +206,9 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
   if (hasher !== undefined && !hasFunctions(hasher, ['passhashProblem', 'verify', 'stats', 'close'])) {
     throw new TypeError('"hasher" option must be a password hasher')
   }
+  const { takeover = 'newest' } = options
+  if (takeover !== 'newest' && takeover !== 'first')
+    throw new TypeError('"takeover" option must be "newest" or "first"')
   const numbers = Object.fromEntries(
     Object.entries(AUTHORIZER_DEFAULTS).map(([name, range]) => [name, integerOption(options, name, range)]),
   ) as Record<keyof typeof AUTHORIZER_DEFAULTS, number>
@@ -181,6 +219,7 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
     semantics: store.semantics,
     compile,
     wildcardClientId: booleanOption(options.wildcardClientId, 'wildcardClientId', true),
+    takeover,
     anonymous: anonymousOption(options.anonymous, compile),
     hasher,
     now: () => clock.now(),

@@ -6,6 +6,8 @@ import type { Account } from './accounts.js'
 import { DenialReporter } from './denials.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
+import type { LoopWatch } from './loops.js'
+import type { Settings } from './options.js'
 import type { Known } from './record-cache.js'
 import type { ResolveOptions, Resolver } from './resolver.js'
 import { LiveSession, type SessionContext, type Snapshot } from './session.js'
@@ -31,12 +33,23 @@ interface Refreshing {
   tally: Tally | undefined
 }
 
+/** What sessions are made with. */
+export interface SessionsParts {
+  readonly resolver: Resolver
+  readonly trust: Trust
+  readonly emitter: Emitter
+  readonly loops: LoopWatch
+  readonly settings: Pick<Settings, 'takeover' | 'wildcardClientId'>
+}
+
 /** The live sessions, and what happens to them when records change. */
 export class Sessions implements SessionContext {
   readonly trust: Trust
   readonly denials: DenialReporter
   readonly #resolver: Resolver
   readonly #emitter: Emitter
+  readonly #loops: LoopWatch
+  readonly #policy: 'newest' | 'first'
   readonly #index: SessionIndex
   readonly #refreshing: Map<LiveSession, Refreshing> = new Map()
   /** Listeners at work, so that who reported the change can wait for them. */
@@ -49,12 +62,15 @@ export class Sessions implements SessionContext {
   #quietUntil = Number.POSITIVE_INFINITY
   #sweptIn: Epoch | undefined
 
-  constructor(resolver: Resolver, trust: Trust, emitter: Emitter, wildcard: boolean) {
+  constructor(parts: SessionsParts) {
+    const { resolver, trust, emitter, loops, settings } = parts
     this.#resolver = resolver
     this.trust = trust
     this.#emitter = emitter
-    this.denials = new DenialReporter(emitter, trust.now)
-    this.#index = new SessionIndex(wildcard)
+    this.#loops = loops
+    this.#policy = settings.takeover
+    this.denials = new DenialReporter(emitter, loops, trust.now)
+    this.#index = new SessionIndex(settings.wildcardClientId)
   }
 
   get size(): number {
@@ -66,12 +82,13 @@ export class Sessions implements SessionContext {
   }
 
   /**
-   * Decides whether a newcomer may hold a client id: the same record takes it over; an exact record displaces a `*` one,
-   * and either an anonymous client, never the reverse; any other newcomer is refused.
+   * Decides whether a newcomer may hold a client id: the same record takes it over, unless the first is to be kept; an exact
+   * record displaces a `*` one, and either an anonymous client, never the reverse; any other newcomer is refused.
    */
   maySucceed(principal: Principal, key: RecordKey | undefined): boolean {
     const holder = this.#index.holder(principal)
-    return holder === undefined || rank(key) > rank(holder.recordKey) || isSameKey(key, holder.recordKey)
+    if (holder === undefined || rank(key) > rank(holder.recordKey)) return true
+    return this.#policy === 'newest' && isSameKey(key, holder.recordKey)
   }
 
   /** Opens a session, and settles what becomes of the one it takes the client id from. */
@@ -82,8 +99,11 @@ export class Sessions implements SessionContext {
     this.#expect(session)
     if (holder !== undefined) {
       const addresses = [holder.address, address] as const
-      this.#emitter.emit('takeover', { at: Date.now(), principal, session, from: holder, to: session, addresses })
-      if (!isSameKey(session.recordKey, holder.recordKey)) this.revoke(holder, 'client_id_taken')
+      const isOwn = isSameKey(session.recordKey, holder.recordKey)
+      if (!isOwn || !this.#loops.takeover(session, addresses)) {
+        this.#emitter.emit('takeover', { at: Date.now(), principal, session, from: holder, to: session, addresses })
+      }
+      if (!isOwn) this.revoke(holder, 'client_id_taken')
     }
     return session
   }

@@ -13,6 +13,7 @@ import type {
 import type { HasherStats } from '../password/types.js'
 import type { RecordKey } from '../record/types.js'
 import type { Hearing, Reaction, RecordStore } from '../store/types.js'
+import type { AuthorizerEvents } from './events.js'
 
 /** The last will of a CONNECT, checked as the PUBLISH it may become. */
 export interface WillFacts extends PublishFacts {
@@ -150,77 +151,6 @@ export interface Session {
   close(): void
 }
 
-/** Common to all events: when, and who. */
-export interface EventBase {
-  /** Unix milliseconds. */
-  readonly at: number
-  readonly principal: Principal
-  readonly session?: Session
-  readonly action?: Action
-}
-
-/** A request was refused. */
-export interface DeniedEvent extends EventBase {
-  readonly action: Action
-  /** Topic name of a refused publish, receive or will. */
-  readonly topic?: string
-  /** Topic filter of a refused subscribe. */
-  readonly filter?: string
-  readonly address?: string
-  readonly decision: Denied
-  /**
-   * What the client is not told: e.g. `no record`, `wrong password` (both `bad_credentials`), or what is wrong with the
-   * record.
-   */
-  readonly detail?: string
-  /** Refusals of this session that were not reported since the last that was. */
-  readonly suppressed: number
-}
-
-/** A session was ended. */
-export interface RevokedEvent extends EventBase {
-  readonly session: Session
-  readonly cause: RevokeCause
-}
-
-/** The rules of a session were replaced. */
-export interface ChangedEvent extends EventBase, SessionChange {
-  readonly session: Session
-}
-
-/** A client id changed hands: the same account connected twice, or an exact record displaced a `*` one. */
-export interface TakeoverEvent extends EventBase {
-  readonly from: Session
-  readonly to: Session
-  readonly addresses: readonly [from: string | undefined, to: string | undefined]
-}
-
-/** The store began or ceased to hear changes. */
-export interface LinkEvent {
-  readonly at: number
-  readonly state: 'live' | 'blind'
-}
-
-/** Something failed; the requests concerned were refused, or answered from what is still trusted. */
-export interface ErrorEvent {
-  readonly at: number
-  readonly error: unknown
-  /** Where, e.g. `login of ["","1528361231","101"]`. */
-  readonly place: string
-  /** Errors that were not reported since the last that was: after twenty at once, one a second is. */
-  readonly suppressed: number
-}
-
-/** Events of an authorizer, by name. */
-export interface AuthorizerEvents {
-  denied: DeniedEvent
-  revoked: RevokedEvent
-  changed: ChangedEvent
-  takeover: TakeoverEvent
-  link: LinkEvent
-  error: ErrorEvent
-}
-
 /** How fresh the authorizer's knowledge is. */
 export interface Freshness {
   /** Whether changes are being heard. */
@@ -276,6 +206,15 @@ export interface Authorizer {
   readonly semantics: Semantics
   /** Where it reads the records, for adapters that must know of changes to records without a session. */
   readonly store: RecordStore
+  /** Who wins when an account connects a second time with the same client id; see the option of this name. */
+  readonly takeover: 'newest' | 'first'
+  /**
+   * Takes note that a session took its client id from a client of the same account on another node, for adapters that know
+   * of other nodes. It counts towards a {@link LoopEvent}.
+   *
+   * @param address Where the other client came from; `''` where that is not known.
+   */
+  tookOver(session: Session, address: string): void
   /**
    * Resolves when the store's watch is armed: from then on changes are heard (at once for a store that hears of none). Not
    * needed for decisions, which are right before too.

@@ -200,7 +200,7 @@ describe('the queue of a session', () => {
 it('leaves the persistence as it was found', async () => {
   const { broker, protection, port } = await stage({ records: [[key('sensor'), account()]] })
   const { addSubscriptions } = Object.getPrototypeOf(broker.persistence)
-  await rawClient(port, 's1', 'sensor')
+  await rawClient(port, 's1', 'sensor', { clean: false })
   expect(broker.persistence.addSubscriptions).not.toBe(addSubscriptions)
   await protection.close()
   expect(broker.persistence.addSubscriptions).toBe(addSubscriptions)

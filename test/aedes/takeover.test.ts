@@ -1,6 +1,6 @@
 import type { AedesOptions } from 'aedes'
-import { createMemoryStore } from 'mqtt-warden'
-import type { ProtectOptions, SessionOwner } from 'mqtt-warden/aedes'
+import { createMemoryStore, type SharedState, StoreUnavailable } from 'mqtt-warden'
+import type { ProtectOptions } from 'mqtt-warden/aedes'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../helpers/eventually.js'
 import { persistences, redisOptions, withRedisServer } from './persistences.js'
@@ -207,51 +207,66 @@ describe('a live session', () => {
   })
 })
 
-describe('owners of stored sessions', () => {
-  it('are settled one login at a time', async () => {
-    const owners = new Map<string, SessionOwner>()
-    const slowly = {
-      async get(clientId: string) {
-        const owner = owners.get(clientId)
-        await eventually(() => authorizer.stats().sessions === 2, 'both have shown their password')
-        return owner
+describe('owners of client ids', () => {
+  it('are settled by one swap when two nodes ask at the same time', async () => {
+    const { shared } = createMemoryStore()
+    const slowly: SharedState = {
+      get: name => shared!.get(name),
+      async swap(name, expected, value, options) {
+        if (!name.startsWith('owner:') || expected !== undefined) return shared!.swap(name, expected, value, options)
+        asking++
+        await eventually(() => asking >= 2, 'both have read that nobody owns it')
+        return shared!.swap(name, expected, value, options)
       },
-      set: (clientId: string, owner: SessionOwner) => owners.set(clientId, owner),
-      delete: (clientId: string) => owners.delete(clientId),
     }
-    const mountpoints = ['n', 's']
-    const { port, authorizer } = await stage({
-      records: ['n', 's'].map(mountpoint => [key('sensor', '*', mountpoint), account()] as const),
-      options: { owners: slowly, mountpoint: () => mountpoints.pop()! },
-    })
-    const clients = await Promise.all([raw(port), raw(port)])
-    for (const each of clients) each.send(connectPacket('c1', 'sensor', persistent))
-    const answers = await Promise.all(clients.map(each => each.next<{ returnCode: number }>('connack')))
+    let asking = 0
+    const [one, two] = [await ground({}, { owners: slowly }), await ground({}, { owners: slowly })]
+    const answers = await Promise.all([login(one, 'fleet'), login(two, 'other')])
     expect(answers.map(({ returnCode }) => returnCode).sort()).toEqual([0, 2])
   })
 
   it('may be kept elsewhere, and outlive the broker there', async () => {
-    const owners = new Map<string, SessionOwner>()
-    const first = await ground({}, { owners })
+    const { shared: owners } = createMemoryStore()
+    const first = await ground({}, { owners: owners! })
     await leaveSession(first, 'own')
-    expect([...owners]).toEqual([['c1', { mountpoint: '', username: 'own', kind: 'exact' }]])
-    const second = await ground({}, { owners })
+    await first.protection.close()
+    const second = await ground({}, { owners: owners! })
     expect(await login(second, 'fleet')).toMatchObject({ returnCode: 2 })
-    expect(await login(second, 'own')).toMatchObject({ returnCode: 0 })
-    const third = await stage({ records: [[key('other'), account()]], options: { owners } })
+    const { returnCode, socket } = await login(second, 'own')
+    expect(returnCode).toBe(0)
+    socket.send({ cmd: 'disconnect' })
+    await second.protection.close()
+    const third = await stage({ records: [[key('other'), account()]], options: { owners: owners! } })
     expect(await login(third, 'other')).toMatchObject({ returnCode: 0 })
   })
 
+  it('are apart for clusters of other names', async () => {
+    const { shared: owners } = createMemoryStore()
+    const first = await ground({}, { owners: owners!, cluster: 'one' })
+    await leaveSession(first, 'own')
+    const second = await ground({}, { owners: owners!, cluster: 'two' })
+    expect(await login(second, 'fleet')).toMatchObject({ returnCode: 0 })
+  })
+
   it('that cannot be asked refuse the login', async () => {
-    const owners = { get: async () => Promise.reject(new Error('down')), set: () => {}, delete: () => {} }
-    const stage = await ground({}, { owners })
+    const down = async () => Promise.reject(new StoreUnavailable('down'))
+    const stage = await ground({}, { owners: { get: down, swap: down } })
     expect(await login(stage, 'own')).toMatchObject({ returnCode: 3 })
     expect(stage.faults).toMatchObject([{ place: 'authenticate', error: { message: 'down' } }])
     await eventually(() => stage.authorizer.stats().sessions === 0, 'the session is closed')
   })
 
-  it('are forgotten beyond the limit; whoever takes the session over receives what its own rules allow', async () => {
-    const stage = await ground({}, { maxOwners: 1 })
+  it('that make no sense refuse the login, and are left as they are', async () => {
+    const { shared: owners } = createMemoryStore()
+    await owners!.swap('owner:c1', undefined, '{"owner":{"mountpoint":"","username":"own","kind":"root"}}')
+    const stage = await ground({}, { owners: owners! })
+    expect(await login(stage, 'own')).toMatchObject({ returnCode: 3 })
+    expect(stage.faults).toMatchObject([{ place: 'authenticate', error: { message: expect.stringContaining('"c1"') } }])
+    expect(await login(stage, 'fleet', { clean: true, clientId: 'c2' })).toMatchObject({ returnCode: 0 })
+  })
+
+  it('are forgotten beyond the limit of a memory store; whoever comes next receives what its own rules allow', async () => {
+    const stage = await ground({}, { owners: createMemoryStore([], { maxShared: 1 }).shared! })
     await leaveSession(stage, 'own')
     const distraction = await rawClient(stage.port, 'c2', 'fleet', persistent)
     distraction.send({ cmd: 'disconnect' })

@@ -13,7 +13,7 @@ const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
   redis: ['acl', 'record', 'store'],
   authorizer: ['acl', 'record', 'password', 'store'],
   endpoint: ['acl', 'record', 'authorizer'],
-  aedes: ['acl', 'record', 'authorizer'],
+  aedes: ['acl', 'record', 'store', 'authorizer'],
   broker: ['acl', 'record', 'authorizer'],
   vernemq: ['acl', 'record', 'store', 'authorizer', 'endpoint'],
   http: ['acl', 'record', 'store', 'authorizer', 'endpoint'],

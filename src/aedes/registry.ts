@@ -1,0 +1,138 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { quote, WardenError } from '../errors.js'
+import type { SharedState } from '../store/shared.js'
+import { decodeOwnership, encodeOwnership, type Ownership } from './owners.js'
+
+/** What to make of an ownership: another one in its place, or none, or nothing. */
+export interface Ruling<T> {
+  readonly outcome: T
+  readonly entry: Ownership | 'removed' | 'kept'
+}
+
+/** Longest client id that is written as it is; others by their digest. */
+const MAX_PLAIN_LENGTH = 256
+
+const MAX_TRIES = 10
+
+/** Value of a lease. That it is there says it all. */
+const LEASE = 'alive'
+
+/** Where the nodes keep who owns which client id, and which of them are alive. Races are decided by the shared state. */
+export class OwnerRegistry {
+  /** Name of this node among all; new with every start, since its clients are. */
+  readonly node: string = randomUUID()
+  readonly #shared: SharedState
+  readonly #prefix: string
+  readonly #leaseMs: number
+  /** What was last written of a client id from here: spares reading it, and is all that is known in an outage. */
+  readonly #written: LRUCache<string, string>
+  #leasedAt = Number.NEGATIVE_INFINITY
+  #renewing: Promise<boolean> | undefined
+
+  constructor(shared: SharedState, { cluster, leaseMs, max }: { cluster: string; leaseMs: number; max: number }) {
+    this.#shared = shared
+    this.#prefix = cluster === '' ? '' : `${cluster}/`
+    this.#leaseMs = leaseMs
+    this.#written = new LRUCache({ max })
+  }
+
+  /**
+   * Changes what is known of a client id, as `rule` says. It is asked again whenever another node was quicker, and never
+   * answers by anything but what is there now.
+   *
+   * @throws StoreUnavailable, StoreTimeout, OutcomeUnknown; WardenError when it comes to no end.
+   */
+  async update<T>(clientId: string, rule: (held: Ownership | undefined) => Ruling<T> | Promise<Ruling<T>>): Promise<T> {
+    const name = this.#nameOf(clientId)
+    let text = this.#written.get(clientId)
+    let isRead = false
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const { outcome, entry } = await rule(text === undefined ? undefined : decodeOwnership(text, clientId))
+      if (entry === 'kept') {
+        const current = isRead ? text : await this.#shared.get(name)
+        if (current === text) return outcome
+        text = current
+      } else {
+        const next = entry === 'removed' ? undefined : encodeOwnership(entry)
+        const swap = await this.#shared.swap(name, text, next)
+        if (swap.swapped) {
+          this.#remember(clientId, next)
+          return outcome
+        }
+        text = swap.current
+      }
+      isRead = true
+    }
+    throw new WardenError(`who owns client id ${quote(clientId)} changed again and again`)
+  }
+
+  /** What is there now. */
+  async read(clientId: string): Promise<Ownership | undefined> {
+    const text = await this.#shared.get(this.#nameOf(clientId))
+    return text === undefined ? undefined : decodeOwnership(text, clientId)
+  }
+
+  /** What this node wrote last; others may have written since. */
+  remembered(clientId: string): Ownership | undefined {
+    const text = this.#written.get(clientId)
+    return text === undefined ? undefined : decodeOwnership(text, clientId)
+  }
+
+  /** The other nodes that hold a client id and are alive. */
+  async others({ holders }: Ownership): Promise<readonly string[]> {
+    const alive: string[] = []
+    for (const node of Object.keys(holders)) {
+      if (node !== this.node && (await this.isAlive(node))) alive.push(node)
+    }
+    return alive
+  }
+
+  async isAlive(node: string): Promise<boolean> {
+    return (await this.#shared.get(this.#leaseOf(node))) !== undefined
+  }
+
+  /** Whether this node counts as alive for some time to come. */
+  get isLeased(): boolean {
+    return performance.now() - this.#leasedAt < this.#leaseMs / 2
+  }
+
+  /** Prolongs the lease. Resolves with whether it had run out: others may then have disposed of what this node held. */
+  renew(): Promise<boolean> {
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined
+    })
+    return this.#renewing
+  }
+
+  /** Ends the lease. */
+  async leave(): Promise<void> {
+    await this.#renewing?.catch(() => {})
+    await this.#shared.swap(this.#leaseOf(this.node), LEASE, undefined)
+  }
+
+  async #renew(): Promise<boolean> {
+    const name = this.#leaseOf(this.node)
+    const isFirst = this.#leasedAt === Number.NEGATIVE_INFINITY
+    const startedAt = performance.now()
+    const ttlMs = this.#leaseMs
+    const { swapped } = await this.#shared.swap(name, isFirst ? undefined : LEASE, LEASE, { ttlMs })
+    if (!swapped) await this.#shared.swap(name, undefined, LEASE, { ttlMs })
+    this.#leasedAt = startedAt
+    return !swapped && !isFirst
+  }
+
+  #remember(clientId: string, text: string | undefined): void {
+    if (text === undefined) this.#written.delete(clientId)
+    else this.#written.set(clientId, text)
+  }
+
+  #leaseOf(node: string): string {
+    return `${this.#prefix}node:${node}`
+  }
+
+  #nameOf(clientId: string): string {
+    if (clientId.length <= MAX_PLAIN_LENGTH && clientId.isWellFormed()) return `${this.#prefix}owner:${clientId}`
+    return `${this.#prefix}owner-sha256:${createHash('sha256').update(clientId).digest('hex')}`
+  }
+}
