@@ -55,6 +55,9 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   return new StoreAuthorizer(resolveOptions(options))
 }
 
+/** The account that decides, or why there is none. */
+type Found = readonly [account: Account | Denied, detail?: string | undefined]
+
 class StoreAuthorizer implements Authorizer {
   readonly semantics: Semantics
   readonly store: RecordStore
@@ -123,13 +126,14 @@ class StoreAuthorizer implements Authorizer {
     return outcome
   }
 
-  async access(request: AccessRequest): Promise<AccessGranted | AccessRefused> {
+  access(request: AccessRequest): AccessGranted | AccessRefused | Promise<AccessGranted | AccessRefused> {
     const { mountpoint = '', clientId, username } = request
     const principal: Principal = { mountpoint, clientId, username: username ?? '' }
     if (username === undefined) return this.#anonymousAccess(principal)
-    const [found, detail] = await this.#account(principal)
-    if ('compiled' in found) return recordAccess(principal, found, this.#trust.now())
-    return detail === undefined ? found : { ...found, detail }
+    const found = this.#accountNow(principal)
+    return found === undefined
+      ? this.#account(principal).then(read => this.#accessBy(principal, read))
+      : this.#accessBy(principal, found)
   }
 
   refuse({ decision, ...denial }: Refusal): Denied {
@@ -264,7 +268,7 @@ class StoreAuthorizer implements Authorizer {
   ): Promise<Decision> {
     // A copy: the caller's may change while the store is asked.
     const principal = { mountpoint, clientId, username }
-    const [found, detail] = await this.#account(principal)
+    const [found, detail] = this.#accountNow(principal) ?? (await this.#account(principal))
     const decision = 'compiled' in found ? ask(found.compiled, principal) : found
     if (!decision.allow) this.#sessions.denials.loose({ principal, action, subject, decision, detail })
     return decision
@@ -279,31 +283,41 @@ class StoreAuthorizer implements Authorizer {
     return anonymousAccess(principal, this.#anonymous)
   }
 
-  /** The account that decides for a principal at this moment, or why there is none. */
-  async #account(principal: Principal): Promise<[Account | Denied, detail?: string | undefined]> {
+  #accessBy(principal: Principal, [found, detail]: Found): AccessGranted | AccessRefused {
+    if ('compiled' in found) return recordAccess(principal, found, this.#trust.now())
+    return detail === undefined ? found : { ...found, detail }
+  }
+
+  /** What decides for a principal, from what is held; `undefined` where something has to be read. */
+  #accountNow(principal: Principal): Found | undefined {
     if (this.#isClosed) return [denied('closed')]
     const problem = identityProblem(principal)
     if (problem !== undefined) return [denied('client_id_refused'), problem]
+    const held = this.#resolver.held(principal, {})
+    return held && this.#judge(held)
+  }
+
+  /** What decides for a principal at this moment. */
+  async #account(principal: Principal): Promise<Found> {
     try {
-      // What is held is current: nothing waits between the look-up and the decision.
-      const held = this.#resolver.held(principal, {})
-      const { account } =
-        held ??
-        (await this.#resolver.settle(principal, async isCurrent => {
-          const known = await this.#resolve(principal)
-          return isCurrent() ? known : undefined
-        }))
-      if (this.#isClosed) return [denied('closed')]
-      if (account === undefined) return [denied('bad_credentials'), 'no record']
-      if (account instanceof RecordInvalid) return [denied('record_invalid'), account.message]
-      if (this.#trust.now() >= account.endsAt) return [denied('expired')]
-      return [account]
+      const known = await this.#resolver.settle(principal, async isCurrent => {
+        const known = await this.#resolve(principal)
+        return isCurrent() ? known : undefined
+      })
+      return this.#isClosed ? [denied('closed')] : this.#judge(known)
     } catch (error) {
       if (this.#isClosed) return [denied('closed')]
       if (error instanceof TooManyChanges) return [denied('busy'), error.message]
       this.#emitter.error(error, `decision for ${describeKey(principal)}`)
       return [denied('store_unavailable'), error instanceof Error ? error.message : undefined]
     }
+  }
+
+  /** The account that was found, if it can be used. */
+  #judge({ account }: Known): Found {
+    if (account === undefined) return [denied('bad_credentials'), 'no record']
+    if (account instanceof RecordInvalid) return [denied('record_invalid'), account.message]
+    return [this.#trust.now() >= account.endsAt ? denied('expired') : account]
   }
 
   /** What decides; while the store cannot be read, what is still trusted. The broker has checked the password. */

@@ -235,8 +235,11 @@ export interface Authorizer {
   /**
    * Looks up what a client may do whose broker has checked the password. One look-up serves all filters of a SUBSCRIBE.
    * Never throws for anything a client sends; every fault is a refusal. Reports nothing: that is for {@link refuse}.
+   *
+   * What is held already is answered at once, without a promise, which matters to a server that is asked at every
+   * PUBLISH; `await` serves both.
    */
-  access(request: AccessRequest): Promise<AccessGranted | AccessRefused>
+  access(request: AccessRequest): AccessGranted | AccessRefused | Promise<AccessGranted | AccessRefused>
   /** Makes a refusal that an adapter without sessions decided visible: reports it as a `denied` event and returns it. */
   refuse(refusal: Refusal): Denied
   /** Decides; sends nothing. For callers without a session, whose broker has checked the password. */

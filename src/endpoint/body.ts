@@ -8,8 +8,10 @@ export type ReadBody<T> = { readonly value: T } | { readonly problem: string }
 export function readText({ body, parsed }: EndpointRequest): ReadBody<string> {
   if (typeof parsed === 'string') return { value: parsed }
   if (parsed !== undefined) return { problem: 'body was parsed already' }
-  if (!isUtf8(body)) return { problem: 'body is not UTF-8' }
-  return { value: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8') }
+  const bytes = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const value = bytes.toString('utf8')
+  // Bytes that are not UTF-8 leave a trace, which may also have been sent.
+  return value.includes('\ufffd') && !isUtf8(bytes) ? { problem: 'body is not UTF-8' } : { value }
 }
 
 /** The body as JSON, or what a framework in front has already made of it. Its content type is not looked at. */

@@ -1,4 +1,5 @@
 import { Gate } from './access.js'
+import { Deadlines } from './deadlines.js'
 import type { EndpointSettings } from './options.js'
 import type { EndpointFailure, EndpointRequest, EndpointResponse, Respond } from './types.js'
 
@@ -6,12 +7,14 @@ import type { EndpointFailure, EndpointRequest, EndpointResponse, Respond } from
 export class EndpointCore {
   readonly settings: EndpointSettings
   readonly gate: Gate
+  readonly deadlines: Deadlines
   readonly #respond: Respond
   #pendingBytes = 0
 
   constructor(respond: Respond, settings: EndpointSettings) {
     this.settings = settings
     this.gate = new Gate(settings)
+    this.deadlines = new Deadlines(settings.timeoutMs)
     this.#respond = respond
   }
 
@@ -26,13 +29,13 @@ export class EndpointCore {
     this.#pendingBytes -= bytes
   }
 
-  /** Asks the adapter. Never rejects. */
-  async answer(request: EndpointRequest): Promise<EndpointResponse> {
+  /** Asks the adapter; what it answers at once is there at once. Never throws or rejects. */
+  answer(request: EndpointRequest): EndpointResponse | Promise<EndpointResponse> {
     try {
-      return await this.#respond(request)
+      const response = this.#respond(request)
+      return response instanceof Promise ? response.catch(error => this.#failed(error)) : response
     } catch (error) {
-      this.report(error, 'endpoint')
-      return this.fail({ status: 500, problem: 'the request could not be answered' })
+      return this.#failed(error)
     }
   }
 
@@ -41,6 +44,11 @@ export class EndpointCore {
     return failure.status === 401
       ? { ...response, headers: { 'www-authenticate': 'Basic realm="mqtt-warden"', ...response.headers } }
       : response
+  }
+
+  #failed(error: unknown): EndpointResponse {
+    this.report(error, 'endpoint')
+    return this.fail({ status: 500, problem: 'the request could not be answered' })
   }
 
   #made(failure: EndpointFailure): EndpointResponse {

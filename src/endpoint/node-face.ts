@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { CONSUMED, type EndpointCore, NO_ANSWER, TOO_LARGE, TOO_MANY, TOO_SLOW } from './core.js'
+import type { Timed } from './deadlines.js'
 import type { EndpointFailure, EndpointRequest, EndpointResponse } from './types.js'
 
 const NOTHING: Uint8Array = new Uint8Array(0)
@@ -12,20 +13,23 @@ interface MountedRequest extends IncomingMessage {
 }
 
 /** One request of `node:http`, from its headers to its answer. */
-export class NodeExchange implements EndpointRequest {
+export class NodeExchange implements EndpointRequest, Timed {
   readonly method: string
   readonly query: string
   path: string
   body: Uint8Array = NOTHING
   parsed?: unknown
+  expiresAt = 0
+  before: Timed | undefined
+  behind: Timed | undefined
   readonly #core: EndpointCore
   readonly #req: MountedRequest
   readonly #res: ServerResponse
-  readonly #chunks: Buffer[] = []
+  /** The body as far as it came, if it came in several parts. */
+  #chunks: Buffer[] | undefined
   #size = 0
   #isRead = false
   #isOver = false
-  #timer: NodeJS.Timeout | undefined
   #controller: AbortController | undefined
 
   constructor(core: EndpointCore, req: IncomingMessage, res: ServerResponse) {
@@ -56,27 +60,31 @@ export class NodeExchange implements EndpointRequest {
 
   run(): void {
     const { headers, socket } = this.#req
-    const approach = { authorization: headers.authorization, hasCertificate: hasCertificate(socket) }
-    const passed = this.#core.gate.pass({ path: this.path, ...approach })
+    const { authorization } = headers
+    const passed = this.#core.gate.pass({ path: this.path, authorization, hasCertificate: hasCertificate(socket) })
     if (typeof passed !== 'string') {
       this.#fail(passed)
     } else if (Number(headers['content-length'] ?? 0) > this.#core.settings.maxBodyBytes) {
       this.#fail(TOO_LARGE)
     } else {
       this.path = passed
-      this.#timer = setTimeout(() => this.#expire(), this.#core.settings.timeoutMs)
-      this.#res.once('close', () => this.#end())
+      this.#core.deadlines.start(this)
       if (this.#req.readableEnded) this.#adopt()
       else this.#read()
     }
   }
 
+  expire(): void {
+    if (this.#isRead) this.#core.report(new Error(NO_ANSWER.problem), 'endpoint')
+    this.#fail(this.#isRead ? NO_ANSWER : TOO_SLOW)
+  }
+
   #read(): void {
     const req = this.#req
     req.on('data', (chunk: Buffer) => this.#take(chunk))
-    req.once('end', () => void this.#dispatch())
-    // The close of the response, which follows, ends the exchange.
-    req.once('error', () => {})
+    req.on('end', () => this.#dispatch())
+    // Also when the caller hangs up.
+    req.on('error', () => this.#end())
   }
 
   /** Somebody in front has read the body. */
@@ -88,7 +96,7 @@ export class NodeExchange implements EndpointRequest {
     }
     if (body instanceof Uint8Array) this.body = body
     else this.parsed = body
-    void this.#dispatch()
+    this.#dispatch()
   }
 
   #take(chunk: Buffer): void {
@@ -98,22 +106,26 @@ export class NodeExchange implements EndpointRequest {
     } else if (!this.#core.hold(chunk.length)) {
       this.#fail(TOO_MANY)
     } else {
+      if (this.#size === 0) this.body = chunk
+      else if (this.#chunks === undefined) this.#chunks = [this.body as Buffer, chunk]
+      else this.#chunks.push(chunk)
       this.#size += chunk.length
-      this.#chunks.push(chunk)
     }
   }
 
-  async #dispatch(): Promise<void> {
+  #dispatch(): void {
     if (this.#isOver || this.#isRead) return
     this.#isRead = true
-    if (this.#chunks.length > 0) this.body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
-    const response = await this.#core.answer(this)
-    if (!this.#isOver) this.#send(response, false)
+    if (this.#chunks !== undefined) this.body = Buffer.concat(this.#chunks)
+    const response = this.#core.answer(this)
+    if (response instanceof Promise) void this.#await(response)
+    else this.#send(response, false)
   }
 
-  #expire(): void {
-    if (this.#isRead) this.#core.report(new Error(NO_ANSWER.problem), 'endpoint')
-    this.#fail(this.#isRead ? NO_ANSWER : TOO_SLOW)
+  async #await(response: Promise<EndpointResponse>): Promise<void> {
+    this.#res.on('close', () => this.#end())
+    const late = await response
+    if (!this.#isOver) this.#send(late, false)
   }
 
   /** Answers without asking the adapter, and closes: what follows on the connection may be the rest of a body. */
@@ -127,10 +139,11 @@ export class NodeExchange implements EndpointRequest {
     if (res.headersSent || res.destroyed) return
     const length = Buffer.byteLength(body)
     try {
-      if (mustClose || this.#server?.listening === false) {
+      const server = this.#server
+      if (mustClose || server?.listening === false) {
         res.writeHead(status, { ...headers, 'content-length': length, connection: 'close' })
       } else {
-        this.#keepOpen()
+        this.#keepOpen(server)
         res.writeHead(status, { ...headers, 'content-length': length })
       }
       res.end(body)
@@ -146,11 +159,11 @@ export class NodeExchange implements EndpointRequest {
   }
 
   /** Sees to it that the connection outlives the pool of the broker, whatever the server it is mounted in does. */
-  #keepOpen(): void {
+  #keepOpen(server: Server | undefined): void {
     const { keepAliveMs } = this.#core.settings
-    const { socket } = this.#req
-    const serverMs = this.#server?.keepAliveTimeout
+    const serverMs = server?.keepAliveTimeout
     if (serverMs === undefined || serverMs === 0 || serverMs >= keepAliveMs) return
+    const { socket } = this.#req
     // Node sets its own time-out in a listener of the same event that was there first.
     this.#res.once('finish', () => {
       if (!socket.destroyed) socket.setTimeout(keepAliveMs)
@@ -162,9 +175,11 @@ export class NodeExchange implements EndpointRequest {
   #end(): void {
     if (this.#isOver) return
     this.#isOver = true
-    clearTimeout(this.#timer)
+    this.#core.deadlines.stop(this)
     this.#core.release(this.#size)
-    this.#chunks.length = 0
+    // A connection that is kept open holds its last request.
+    this.body = NOTHING
+    this.#chunks = undefined
     if (!this.#res.writableFinished) this.#controller?.abort()
   }
 }

@@ -109,7 +109,7 @@ export class Judge {
     })
   }
 
-  #access({ mountpoint, clientId, username, address }: Caller): Promise<AccessGranted | AccessRefused> {
+  async #access({ mountpoint, clientId, username, address }: Caller): Promise<AccessGranted | AccessRefused> {
     return this.#authorizer.access({
       mountpoint,
       clientId,

@@ -33,9 +33,17 @@ export function encodeRecordKey({ mountpoint = '', clientId, username }: RecordK
   for (const part of PARTS) {
     if (typeof key[part] !== 'string') throw new RecordKeyInvalid(`${part}: must be a string`)
   }
+  // Most names need no escape, and keys are written at every look-up.
+  if (isPlain(mountpoint) && isPlain(clientId) && isPlain(username))
+    return `["${mountpoint}","${clientId}","${username}"]`
   return JSON.stringify([mountpoint, clientId, username])
     .replaceAll('\u2028', '\\u2028')
     .replaceAll('\u2029', '\\u2029')
+}
+
+/** Whether a text in JSON is itself between quotes. */
+function isPlain(text: string): boolean {
+  return !/[^ !#-[\]-~]/.test(text)
 }
 
 /**

@@ -62,7 +62,7 @@ export function checkBody(hook: Hook, body: unknown): void {
     throw new HookRequestInvalid(hook.name, path, problem)
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) report('', 'must be an object')
-  for (const [name, kind] of hook.fields) {
+  for (const { name, kind } of hook.fields) {
     const value = Object.hasOwn(body as object, name) ? (body as Record<string, unknown>)[name] : undefined
     const problem = CHECKS[kind](value, name, report)
     if (problem !== undefined) report(name, problem)

@@ -39,14 +39,23 @@ export function createWebhookHandler(authorizer: Authorizer, options: WebhookOpt
   const webhooks = new Webhooks(authorizer, resolveWebhookOptions(options))
   const onError = options.onError ?? (() => {})
 
-  const answer = async (hook: string, body: unknown, signal?: () => AbortSignal): Promise<EndpointResponse> => {
+  const fault = (error: unknown): EndpointResponse => {
+    onError(error, 'webhook')
+    return error instanceof HookRequestInvalid
+      ? malformed(400, error.code, error.message)
+      : malformed(500, 'ERR_WARDEN', 'the request could not be answered')
+  }
+
+  const answer = (
+    hook: string,
+    body: unknown,
+    signal?: () => AbortSignal,
+  ): EndpointResponse | Promise<EndpointResponse> => {
     try {
-      return await webhooks.answer(hook, body, signal)
+      const response = webhooks.answer(hook, body, signal)
+      return response instanceof Promise ? response.catch(fault) : response
     } catch (error) {
-      onError(error, 'webhook')
-      return error instanceof HookRequestInvalid
-        ? malformed(400, error.code, error.message)
-        : malformed(500, 'ERR_WARDEN', 'the request could not be answered')
+      return fault(error)
     }
   }
 
@@ -58,10 +67,8 @@ export function createWebhookHandler(authorizer: Authorizer, options: WebhookOpt
     const hook = request.header('vernemq-hook') ?? ''
     const json = readJson(request)
     if ('value' in json) return answer(hook, json.value, () => request.signal)
-    const error = new HookRequestInvalid(hook, '', json.problem)
-    onError(error, 'webhook')
-    return malformed(400, error.code, error.message)
+    return fault(new HookRequestInvalid(hook, '', json.problem))
   }
 
-  return { handle: (hook, body) => answer(hook, body), respond, ...createEndpoint(respond, options) }
+  return { handle: async (hook, body) => answer(hook, body), respond, ...createEndpoint(respond, options) }
 }

@@ -20,7 +20,7 @@ export interface Hook {
   readonly role: HookRole
   /** Whether sessions of MQTT 5 call it, whose answers have another shape. */
   readonly isV5: boolean
-  readonly fields: readonly (readonly [name: string, kind: Kind])[]
+  readonly fields: readonly { readonly name: string; readonly kind: Kind }[]
 }
 
 type Fields = Readonly<Record<string, Kind>>
@@ -35,7 +35,8 @@ const ASKED_MESSAGE: Fields = { ...MESSAGE, payload: 'optional text' }
 const V5: Fields = { properties: 'properties' }
 
 function hook(name: string, role: HookRole, fields: Fields): [string, Hook] {
-  return [name, { name, role, isV5: name.endsWith('_m5'), fields: Object.entries(fields) }]
+  const list = Object.entries(fields).map(([member, kind]) => ({ name: member, kind }))
+  return [name, { name, role, isV5: name.endsWith('_m5'), fields: list }]
 }
 
 /** All 22 hooks, by the name in the header `vernemq-hook`. */

@@ -30,6 +30,8 @@ import {
   unsubscribedFrom,
 } from './reply.js'
 
+type Answer = EndpointResponse | Promise<EndpointResponse>
+
 /** Answers the hooks of one authorizer. */
 export class Webhooks {
   readonly #authorizer: Authorizer
@@ -46,8 +48,12 @@ export class Webhooks {
     this.#settings = settings
   }
 
-  /** @throws HookRequestInvalid for what is no request of VerneMQ's. */
-  async answer(name: string, body: unknown, signal: (() => AbortSignal) | undefined): Promise<EndpointResponse> {
+  /**
+   * Answers at once where what decides is held.
+   *
+   * @throws HookRequestInvalid for what is no request of VerneMQ's.
+   */
+  answer(name: string, body: unknown, signal: (() => AbortSignal) | undefined): Answer {
     const hook = HOOKS.get(name)
     if (hook === undefined) throw new HookRequestInvalid(name, '', 'is no hook of VerneMQ')
     checkBody(hook, body)
@@ -96,9 +102,12 @@ export class Webhooks {
     return this.#cached(GRANTED, outcome.access)
   }
 
-  async #publish(hook: Hook, body: PublishBody): Promise<EndpointResponse> {
+  #publish(hook: Hook, body: PublishBody): Answer {
+    return after(this.#access(body), found => this.#publishBy(found, hook, body))
+  }
+
+  #publishBy(found: AccessGranted | AccessRefused, hook: Hook, body: PublishBody): EndpointResponse {
     const { topic, qos, retain } = body
-    const found = await this.#access(body)
     if (!found.allow) return refused(this.#refuse(hook, body, 'publish', topic, found))
     const { access } = found
     const { base64encode } = this.#settings
@@ -175,8 +184,12 @@ export class Webhooks {
     return isChanged ? unsubscribedFrom(topics, hook.isV5) : GRANTED
   }
 
-  #access({ mountpoint, client_id: clientId, username }: UserBody): Promise<AccessGranted | AccessRefused> {
-    return this.#authorizer.access({ mountpoint, clientId, ...(username !== null && { username }) })
+  #access({
+    mountpoint,
+    client_id: clientId,
+    username,
+  }: UserBody): AccessGranted | AccessRefused | Promise<AccessGranted | AccessRefused> {
+    return this.#authorizer.access(username === null ? { mountpoint, clientId } : { mountpoint, clientId, username })
   }
 
   /** Makes a refusal visible, with the hook's name before what else is known. */
@@ -222,4 +235,9 @@ function soleTarget(decision: Decision & { allow: true }) {
   const { modifiers } = decision.rule as SubscribeRule
   if (modifiers === undefined) return undefined
   return modifiers.length === 1 ? modifiers[0]! : 'unsupported'
+}
+
+/** Goes on at once with what is there already. */
+function after<T, R>(value: T | Promise<T>, next: (value: T) => R): R | Promise<R> {
+  return value instanceof Promise ? value.then(next) : next(value)
 }

@@ -83,6 +83,20 @@ describe('access', () => {
     })
   })
 
+  it('waits only for what has to be read', async () => {
+    const records = store()
+    const authorizer = authorizerOf(records)
+    const first = authorizer.access(keyOf('c'))
+    expect(first).toBeInstanceOf(Promise)
+    expect(authorizer.access(keyOf('*'))).toMatchObject({ reason: 'client_id_refused' })
+    await first
+    expect(authorizer.access(keyOf('c'))).toMatchObject({ allow: true })
+    await records.put(keyOf('c'), recordOf(['new']))
+    await authorizer.access(keyOf('c'))
+    await authorizer.close()
+    expect(authorizer.access(keyOf('c'))).toMatchObject({ reason: 'closed' })
+  })
+
   it('says why it refuses, and reports nothing', async () => {
     const records = new SteppedStore([
       [keyOf('bad'), {} as never],

@@ -226,6 +226,35 @@ describe('the node face', () => {
     await expect.poll(async () => (await post()).status).toBe(200)
   })
 
+  it('ends every request at its own time, those that are answered meanwhile aside', async () => {
+    const respond: Respond = ({ path }) =>
+      path === '/hang' ? new Promise(() => {}) : { status: 200, headers: {}, body: 'ok' }
+    const port = await listen(createEndpointServer(createEndpoint(respond, { timeoutMs: 200 })))
+    const ask = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).status
+    for (let round = 0; round < 2; round++) {
+      expect(await Promise.all(['/hang', '/', '/hang', '/'].map(ask))).toEqual([503, 200, 503, 200])
+    }
+  })
+
+  it('takes a body that arrives in many parts', async () => {
+    const port = await listen(createEndpointServer(createEndpoint(echo)))
+    const socket = connect(port, '127.0.0.1')
+    const answer = new Promise<string>(resolve => {
+      let text = ''
+      socket.on('data', data => {
+        text += data
+        if (text.includes('}')) resolve(text)
+      })
+    })
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n')
+    for (const letter of 'many parts') {
+      await new Promise(resolve => socket.write(`1\r\n${letter}\r\n`, resolve))
+    }
+    socket.write('0\r\n\r\n')
+    expect(await answer).toContain('"body":"many parts"')
+    socket.destroy()
+  })
+
   it('aborts the adapter when the caller hangs up', async () => {
     const asked = deferred<AbortSignal>()
     const respond: Respond = request => {

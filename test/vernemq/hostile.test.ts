@@ -57,7 +57,7 @@ const WRONG: Readonly<Record<string, readonly unknown[]>> = {
 /** A recorded call with one member spoilt. */
 function spoilt(index: number): Hostile {
   const { hook, body } = pick(RECORDED.filter(({ body }) => body.username === 'u1'))
-  const [field, kind] = pick(HOOKS.get(hook)!.fields)
+  const { name: field, kind } = pick(HOOKS.get(hook)!.fields)
   const value = pick(WRONG[kind]!)
   const text = JSON.stringify({ ...body, [field]: value })
   return request(`${index}: ${hook} with ${field} ${JSON.stringify(value)}`, hook, text)

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { CompiledAcl } from '../../acl/compile.js'
 import type { Action, Decision } from '../../acl/types.js'
-import type { Authorizer, AuthorizerStats } from '../../authorizer/index.js'
+import type { AccessGranted, AccessRefused, Authorizer, AuthorizerStats } from '../../authorizer/index.js'
 
 /** Bounds of the buckets for the time of a request, in seconds: from a decision in memory to a hash in a queue. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -102,14 +102,14 @@ export class Metrics {
 
   /** The same authorizer, with what it allows counted. Refusals are counted by their events. */
   counting(authorizer: Authorizer): Authorizer {
-    const counted: WeakMap<CompiledAcl, CompiledAcl> = new WeakMap()
+    const known: WeakMap<CompiledAcl, CompiledAcl> = new WeakMap()
     const count = <D extends Decision>(action: Action, decision: D): D => {
       if (decision.allow) this.#decisions.inc({ action, outcome: 'allow', reason: '' })
       return decision
     }
     const counting = (compiled: CompiledAcl): CompiledAcl => {
-      const known = counted.get(compiled)
-      if (known !== undefined) return known
+      const before = known.get(compiled)
+      if (before !== undefined) return before
       const made: CompiledAcl = {
         acl: compiled.acl,
         semantics: compiled.semantics,
@@ -118,19 +118,22 @@ export class Metrics {
         authorizeSubscribe: (...args) => count('subscribe', compiled.authorizeSubscribe(...args)),
         authorizeReceive: (...args) => count('receive', compiled.authorizeReceive(...args)),
       }
-      counted.set(compiled, made)
+      known.set(compiled, made)
       return made
     }
+    const counted = (outcome: AccessGranted | AccessRefused): AccessGranted | AccessRefused =>
+      outcome.allow
+        ? { allow: true, access: { ...outcome.access, compiled: counting(outcome.access.compiled) } }
+        : outcome
     return delegate(authorizer, {
       verify: async request => {
         const outcome = await authorizer.verify(request)
         if (outcome.allow) this.#decisions.inc({ action: 'connect', outcome: 'allow', reason: '' })
         return outcome
       },
-      access: async request => {
-        const outcome = await authorizer.access(request)
-        if (!outcome.allow) return outcome
-        return { allow: true, access: { ...outcome.access, compiled: counting(outcome.access.compiled) } }
+      access: request => {
+        const outcome = authorizer.access(request)
+        return outcome instanceof Promise ? outcome.then(counted) : counted(outcome)
       },
     })
   }
