@@ -5,12 +5,12 @@ import { CommandFailure, lossOf } from './failure.js'
 import type { KeySpace } from './keys.js'
 import { Lane } from './lane.js'
 import type { LinkEvents } from './link.js'
-import type { Nodes, Watching } from './nodes.js'
+import type { Nodes, RecordServer, Watching } from './nodes.js'
 import type { RedisSettings } from './options.js'
 import { slotOf } from './slots.js'
 import { type Address, mapAddress, nodeTemplate, openLike, placeOf } from './template.js'
 import { Backoff, within } from './time.js'
-import { addressOf, type ClusterView, readTopology, type Topology } from './topology.js'
+import { addressOf, type ClusterView, keyEndFor, readTopology, type Topology } from './topology.js'
 
 /** The masters of a Cluster, each with a lane of its own; replicas are never asked. */
 export class ClusterNodes implements Nodes, ClusterView {
@@ -46,9 +46,19 @@ export class ClusterNodes implements Nodes, ClusterView {
     return this.laneAt(owner.place)
   }
 
-  async lanes(): Promise<readonly Lane[]> {
+  get place(): string {
+    return this.#seeds.join(', ')
+  }
+
+  async servers(): Promise<readonly RecordServer[]> {
     const { masters } = await this.#refreshInTime()
-    return masters.map(({ place }) => this.laneAt(place))
+    return masters.map(({ place }) => ({
+      kind: 'cluster',
+      place: () => place,
+      lane: this.laneAt(place),
+      open: (name, signal) => this.open(place, name, signal),
+      keyEnd: () => keyEndFor(this.#topology, place),
+    }))
   }
 
   /** Asks the node that is said to own the key how things stand: it knows best. */

@@ -1,7 +1,9 @@
 import type { StoreLink } from '../store/types.js'
+import type { Connection } from './connection.js'
 import type { CommandFailure } from './failure.js'
 import type { Lane } from './lane.js'
 import type { LinkEvents } from './link.js'
+import type { Sentinels } from './sentinels.js'
 
 /** A watch over all servers that hold records. */
 export interface Watching {
@@ -11,12 +13,28 @@ export interface Watching {
   stop(): Promise<void>
 }
 
+/** One server that holds records. */
+export interface RecordServer {
+  readonly kind: 'single' | 'sentinel' | 'cluster'
+  /** Its address, for people. */
+  place(): string
+  readonly lane: Lane
+  /** Who names it as the master, if anybody does. */
+  readonly sentinels?: Sentinels
+  /** Opens a connection besides. */
+  open(name: string, signal: AbortSignal): Promise<Connection>
+  /** End of keys that it owns: a hash tag in a Cluster, `''` elsewhere. */
+  keyEnd(): string
+}
+
 /** The servers that hold records: one, or the masters of a Cluster. */
 export interface Nodes {
   /** Way to the server that has a key. */
   laneOf(redisKey: Buffer): Promise<Lane>
-  /** Ways to all servers that have records. */
-  lanes(): Promise<readonly Lane[]>
+  /** Which Redis it is, for people. */
+  readonly place: string
+  /** All servers that have records. */
+  servers(): Promise<readonly RecordServer[]>
   /** Takes a refusal for advice. Resolves with whether another try may go elsewhere. */
   redirected(refusal: CommandFailure): Promise<boolean>
   /** Begins to hear changes. `live` is reported only while those of every server are heard. */

@@ -95,7 +95,7 @@ export class RecordCommands {
 
   /** Yields the Redis keys that match, page by page. */
   async *scan(glob: string): AsyncGenerator<readonly Buffer[]> {
-    for (const lane of await this.#nodes.lanes()) {
+    for (const { lane } of await this.#nodes.servers()) {
       let cursor = '0'
       do {
         const connection = await lane.acquire(this.#timeoutMs)

@@ -1,7 +1,7 @@
 import type { KeySpace } from './keys.js'
 import { Lane } from './lane.js'
 import { Link, type LinkEvents } from './link.js'
-import type { Nodes, Watching } from './nodes.js'
+import type { Nodes, RecordServer, Watching } from './nodes.js'
 import type { RedisSettings } from './options.js'
 import type { Server } from './server.js'
 import { createSource } from './source.js'
@@ -27,8 +27,23 @@ export class SingleNode implements Nodes {
     return this.#lane
   }
 
-  async lanes(): Promise<readonly Lane[]> {
-    return [this.#lane]
+  get place(): string {
+    return this.#server.place
+  }
+
+  async servers(): Promise<readonly RecordServer[]> {
+    const server = this.#server
+    const { sentinels } = server
+    return [
+      {
+        kind: sentinels === undefined ? 'single' : 'sentinel',
+        ...(sentinels && { sentinels }),
+        place: () => server.place,
+        lane: this.#lane,
+        open: (name, signal) => server.open(name, signal),
+        keyEnd: () => '',
+      },
+    ]
   }
 
   async redirected(): Promise<boolean> {

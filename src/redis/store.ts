@@ -14,6 +14,7 @@ import type {
 } from '../store/types.js'
 import { checkWriteOptions, digestOf, type PreparedKey, prepareKey, prepareRecord } from '../store/write.js'
 import { lossOf, mayHaveWritten, readError, writeError } from './failure.js'
+import type { RedisFinding } from './findings.js'
 import type { KeySpace } from './keys.js'
 import type { Nodes } from './nodes.js'
 import type { Invalidation, RedisSettings } from './options.js'
@@ -26,6 +27,15 @@ export interface RedisStore extends RecordStore {
   readonly hears: Hearing
   getStored(key: RecordKey): Promise<StoredRecord | undefined>
   links(): readonly StoreLink[]
+  /**
+   * Looks at every server that has records: version, topology, eviction, the rights of the user, whether a change is
+   * heard. Changes nothing. A watch does so by itself whenever it has become live, and tells what is wrong as `error`
+   * events, each once.
+   *
+   * Never rejects while the store is open: a server that cannot be reached is a finding. Takes one connection per server
+   * for a moment, and a second one for the link.
+   */
+  check(): Promise<readonly RedisFinding[]>
   /** Counts for monitoring. */
   stats(): RedisStoreStats
 }
@@ -64,7 +74,7 @@ export class RedisRecordStore implements RedisStore {
     this.#keys = keys
     this.#nodes = nodes
     this.#commands = new RecordCommands(nodes, settings.commandTimeoutMs)
-    this.#watch = new Watch(nodes, keys, settings.invalidation)
+    this.#watch = new Watch(nodes, keys, settings)
     this.shared = { get: name => this.#getShared(name), swap: (...given) => this.#swapShared(...given) }
   }
 
@@ -126,6 +136,11 @@ export class RedisRecordStore implements RedisStore {
 
   links(): readonly StoreLink[] {
     return this.#watch.links()
+  }
+
+  async check(): Promise<readonly RedisFinding[]> {
+    this.#demandOpen()
+    return this.#watch.check.run()
   }
 
   stats(): RedisStoreStats {

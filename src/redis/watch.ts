@@ -1,10 +1,11 @@
 import type { StoreUnavailable } from '../errors.js'
 import { Listeners } from '../store/listeners.js'
 import type { StoreLink, StoreListener } from '../store/types.js'
+import { SelfCheck } from './check.js'
 import type { KeySpace } from './keys.js'
 import type { LinkEvents } from './link.js'
 import type { Nodes, Watching } from './nodes.js'
-import type { Invalidation } from './options.js'
+import type { Invalidation, RedisSettings } from './options.js'
 
 /** Counts of a Redis store since it was made. */
 export interface RedisStoreStats {
@@ -23,6 +24,7 @@ export interface RedisStoreStats {
 /** Turns what the links hear into events for the listeners. Links exist only while somebody listens. */
 export class Watch {
   readonly listeners: Listeners = new Listeners()
+  readonly check: SelfCheck
   readonly #nodes: Nodes
   readonly #keys: KeySpace
   readonly #invalidation: Invalidation
@@ -32,17 +34,19 @@ export class Watch {
   #heardUntil = -Infinity
   #lastFailure = ''
 
-  constructor(nodes: Nodes, keys: KeySpace, invalidation: Invalidation) {
+  constructor(nodes: Nodes, keys: KeySpace, settings: RedisSettings) {
     this.#nodes = nodes
     this.#keys = keys
-    this.#invalidation = invalidation
+    this.#invalidation = settings.invalidation
+    this.check = new SelfCheck(nodes, keys, settings)
   }
 
   add(listener: StoreListener): () => void {
     const remove = this.listeners.add(listener, tell => {
       if (this.#state === 'live') tell({ type: 'link', state: 'live', at: this.#heardUntil })
     })
-    if (this.#invalidation !== 'none') this.#watching ??= this.#nodes.watch(this.#createEvents())
+    if (this.#invalidation === 'none') this.#report()
+    else this.#watching ??= this.#nodes.watch(this.#createEvents())
     return () => {
       if (remove() && this.listeners.size === 0) this.#stop()
     }
@@ -61,7 +65,7 @@ export class Watch {
     const told = this.#blind()
     this.listeners.clear()
     this.#stop()
-    await told
+    await Promise.all([told, this.check.close()])
   }
 
   #stop(): void {
@@ -91,6 +95,7 @@ export class Watch {
       live: at => {
         counts.beats++
         this.#lastFailure = ''
+        if (this.#state === 'blind') this.#report()
         this.#state = 'live'
         this.#heardUntil = at
         this.listeners.tell({ type: 'link', state: 'live', at })
@@ -99,6 +104,11 @@ export class Watch {
       failed: error => this.#failed(error),
       dropped: () => counts.droppedMessages++,
     }
+  }
+
+  /** Has the servers looked at, whoever they are now. */
+  #report(): void {
+    void this.check.report(event => this.listeners.tell(event))
   }
 
   /** Says each trouble once, not once for each attempt. */

@@ -59,7 +59,7 @@ describe('the options of createRedisStore', () => {
 
 describe('the target of createRedisStore', () => {
   it('is refused where its sentinels are asked for a replica', () => {
-    const options = { sentinels: [{ host: '127.0.0.1' }], name: 'records', role: 'slave' } as const
+    const options = { sentinels: [{ host: '127.0.0.1' }], name: 'records', role: 'slave' as const }
     const message = '"target" argument must ask the sentinels for a master: replicas lag'
     expect(() => createRedisStore(options)).toThrow(new TypeError(message))
   })

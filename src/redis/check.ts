@@ -1,0 +1,157 @@
+import { WardenError } from '../errors.js'
+import type { StoreEvent } from '../store/types.js'
+import { CommandFailure, lossOf } from './failure.js'
+import { type Finding, found, ok, type RedisFinding } from './findings.js'
+import type { KeySpace } from './keys.js'
+import type { Nodes, RecordServer } from './nodes.js'
+import type { RedisSettings } from './options.js'
+import { checkClock, checkRead, checkWrite } from './rights.js'
+import { checkEviction, checkTopology, checkVersion, readInfo, withoutInfo } from './server-info.js'
+import { createSource } from './source.js'
+
+/** Looks at every server that has records: whether all that the store needs of it is there. Changes nothing. */
+export class SelfCheck {
+  readonly #nodes: Nodes
+  readonly #keys: KeySpace
+  readonly #settings: RedisSettings
+  readonly #closing: AbortController = new AbortController()
+  /** Findings that were told already. */
+  readonly #told: Set<string> = new Set()
+  readonly #running: Set<Promise<unknown>> = new Set()
+  #isReporting = false
+
+  constructor(nodes: Nodes, keys: KeySpace, settings: RedisSettings) {
+    this.#nodes = nodes
+    this.#keys = keys
+    this.#settings = settings
+  }
+
+  /** Resolves with what was found; what cannot be looked at is a finding too. */
+  run(): Promise<readonly RedisFinding[]> {
+    return this.#track(this.#run())
+  }
+
+  /** Tells each warning and each failure once, however often it is found. */
+  async report(tell: (event: StoreEvent) => void): Promise<void> {
+    if (this.#isReporting || this.#closing.signal.aborted) return
+    this.#isReporting = true
+    try {
+      for (const { server, level, message, remedy } of await this.run()) {
+        if (level === 'ok' || level === 'info' || this.#closing.signal.aborted) continue
+        const text = `redis ${server}: ${message}${remedy === undefined ? '' : `: ${remedy}`}`
+        if (this.#told.has(text)) continue
+        this.#told.add(text)
+        tell({ type: 'error', error: new WardenError(text), place: 'redis check' })
+      }
+    } finally {
+      this.#isReporting = false
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await Promise.allSettled(this.#running)
+  }
+
+  async #track<T>(run: Promise<T>): Promise<T> {
+    this.#running.add(run)
+    return run.finally(() => this.#running.delete(run))
+  }
+
+  async #run(): Promise<readonly RedisFinding[]> {
+    try {
+      const servers = await this.#nodes.servers()
+      const found = await Promise.all(servers.map(server => this.#server(server)))
+      return found.flat()
+    } catch (error) {
+      const finding = found('connection', 'failed', lossOf(error).message, 'see that Redis runs and can be reached')
+      return [{ server: this.#nodes.place, ...finding }]
+    }
+  }
+
+  async #server(server: RecordServer): Promise<readonly RedisFinding[]> {
+    const findings = await this.#look(server).catch(error => {
+      return [found('connection', 'failed', lossOf(error).message, 'see that Redis runs and can be reached')]
+    })
+    return findings.map(finding => ({ server: server.place(), ...finding }))
+  }
+
+  async #look(server: RecordServer): Promise<Finding[]> {
+    const timeoutMs = this.#settings.commandTimeoutMs
+    const connection = await server.open('check', this.#closing.signal)
+    const stop = (): void => connection.destroy(new CommandFailure('lost', 'store is closed'))
+    this.#closing.signal.addEventListener('abort', stop, { once: true })
+    try {
+      const sentAt = performance.now()
+      const [info] = await connection.requestAll([['info']], timeoutMs)
+      const answered = ok('connection', `answers in ${inMs(performance.now() - sentAt)}`)
+      const context = { connection, keys: this.#keys, timeoutMs, end: server.keyEnd() }
+      const told = Buffer.isBuffer(info) ? await this.#judge(info.toString(), server) : withoutInfo()
+      return [
+        answered,
+        ...told,
+        await checkRead(context),
+        await checkWrite(context),
+        await this.#hear(server),
+        await checkClock(context),
+      ]
+    } finally {
+      this.#closing.signal.removeEventListener('abort', stop)
+      stop()
+      await connection.ended
+    }
+  }
+
+  async #judge(text: string, { kind, sentinels }: RecordServer): Promise<Finding[]> {
+    const info = readInfo(text)
+    const findings = [checkVersion(info), checkTopology(info, kind), checkEviction(info)]
+    if (sentinels === undefined) return findings
+    const known = await sentinels.known(this.#settings.commandTimeoutMs).catch(() => undefined)
+    if (known === undefined || known <= sentinels.count) return findings
+    const message = `${known} sentinels watch the master, of which ${sentinels.count} are listed`
+    return [...findings, found('topology', 'warning', message, 'list them all: a master is believed if most name it')]
+  }
+
+  /** Sets a link up as a watch does, and has one beat come back through it. */
+  async #hear(server: RecordServer): Promise<Finding> {
+    const settings = this.#settings
+    const { invalidation } = settings
+    if (invalidation === 'none') {
+      const message = 'changes are not heard: records are read again within staleWindowMs'
+      return found(
+        'invalidation',
+        'warning',
+        message,
+        "set invalidation to 'tracking' or 'channel' where Redis allows it",
+      )
+    }
+    const connection = await server.open('check', this.#closing.signal)
+    const context = { settings, keys: this.#keys, lane: server.lane, keyEnd: () => server.keyEnd() }
+    try {
+      const prove = await createSource(context)(connection, { changed() {}, unknown() {}, dropped() {} })
+      const sentAt = performance.now()
+      await prove()
+      const took = `a change is heard after ${inMs(performance.now() - sentAt)}`
+      if (invalidation === 'tracking') return ok('invalidation', took)
+      const message = `${took}, but only if a store makes it: what others write counts within maxAgeMs`
+      return found('invalidation', 'warning', message, "set invalidation to 'tracking' where Redis allows it")
+    } catch (error) {
+      return unheard(lossOf(error))
+    } finally {
+      connection.destroy(new CommandFailure('lost', 'the check is over'))
+      await connection.ended
+    }
+  }
+}
+
+function unheard({ code, message }: CommandFailure): Finding {
+  const remedies: { readonly [code: string]: string } = {
+    NOPERM: 'grant what the documentation of createRedisStore lists for the watch',
+    ERR: "upgrade Redis, leave out the proxy before it, or set invalidation to 'channel'",
+  }
+  return found('invalidation', 'failed', `changes are not heard: ${message}`, remedies[code])
+}
+
+function inMs(ms: number): string {
+  return `${ms.toFixed(1)} ms`
+}

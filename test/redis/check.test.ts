@@ -1,0 +1,190 @@
+import { Cluster, Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { RedisCheck, RedisFinding, RedisTarget } from '../../src/redis/index.js'
+import { checkTopology, checkVersion, readInfo } from '../../src/redis/server-info.js'
+import { startRedisCluster } from '../helpers/redis-cluster.js'
+import { startRedisSentinels } from '../helpers/redis-sentinel.js'
+import { freePort, type RedisServer, startRedisServer } from '../helpers/redis-server.js'
+import { Heard, Stores } from './support.js'
+
+const stores = new Stores()
+let server: RedisServer
+let tool: Redis
+let users = 0
+
+/** A URL for a user with these rights and no other. */
+async function asUser(...rules: string[]): Promise<string> {
+  const name = `user${++users}`
+  await tool.call('ACL', 'SETUSER', name, 'on', '>secret', 'resetkeys', 'resetchannels', '-@all', ...rules)
+  return `redis://${name}:secret@127.0.0.1:${server.port}`
+}
+
+const READER = [
+  ...['~\\["*', '~mqtt-warden:beat:*', '&mqtt-warden:#', '+ping', '+multi', '+exec', '+get', '+pttl', '+scan'],
+  ...['+client|id', '+client|tracking', '+subscribe', '+set', '+cluster|slots'],
+]
+
+function levels(findings: readonly RedisFinding[]): Partial<Record<RedisCheck, string>> {
+  return Object.fromEntries(findings.map(({ check, level }) => [check, level]))
+}
+
+const ALL_OK = {
+  connection: 'ok',
+  version: 'ok',
+  topology: 'ok',
+  eviction: 'ok',
+  read: 'ok',
+  write: 'ok',
+  invalidation: 'ok',
+  clock: 'ok',
+}
+
+beforeAll(async () => {
+  server = await startRedisServer()
+  tool = new Redis(server.port)
+})
+afterEach(() => stores.close())
+afterAll(async () => {
+  tool.disconnect()
+  await server.stop()
+})
+
+describe('the check of a Redis store', () => {
+  it('finds nothing wrong with a plain Redis, and leaves nothing behind', async () => {
+    await tool.flushall()
+    const monitor = await tool.monitor()
+    const written: string[] = []
+    monitor.on('monitor', (_time, args: string[]) => written.push(args.join(' ')))
+    const findings = await stores.create(server.url).check()
+    expect(levels(findings)).toEqual(ALL_OK)
+    expect(new Set(findings.map(({ server: at }) => at))).toEqual(new Set([`127.0.0.1:${server.port}`]))
+    expect(findings.find(({ check }) => check === 'invalidation')?.message).toMatch(
+      /^a change is heard after [\d.]+ ms$/,
+    )
+    const keys = await tool.keys('*')
+    expect(keys.filter(name => !name.startsWith('mqtt-warden:beat:'))).toEqual([])
+    expect(written.some(line => line.startsWith('set ["mqtt-warden"'))).toBe(true)
+    monitor.disconnect()
+  })
+
+  it.each<[string, string[], Partial<Record<RedisCheck, string>>]>([
+    ['reads and watches', READER, { read: 'ok', write: 'info', invalidation: 'ok', version: 'info', clock: 'info' }],
+    ['may not list', READER.filter(rule => rule !== '+scan'), { read: 'info' }],
+    ['may not read', READER.filter(rule => rule !== '+get'), { read: 'failed' }],
+    ['may not track', READER.filter(rule => rule !== '+client|tracking'), { invalidation: 'failed' }],
+    ['may do all', ['~*', '&*', '+@all'], ALL_OK],
+  ])('tells what a user is short of that %s', async (_, rules, expected) => {
+    const findings = await stores.create(await asUser(...rules)).check()
+    expect(levels(findings)).toMatchObject(expected)
+    for (const { level, remedy } of findings) if (level === 'failed') expect(remedy).toMatch(/^grant /)
+  })
+
+  it.each([
+    ['allkeys-lru', 'it drops records, as if'],
+    ['volatile-ttl', 'it drops records that expire, as if'],
+  ])('warns of the eviction policy %s, once at the start of a watch and again on request', async (policy, message) => {
+    const own = await startRedisServer(['--maxmemory', '50mb', '--maxmemory-policy', policy])
+    const store = stores.create(own.url)
+    const heard = new Heard(store)
+    const told = () => heard.events.flatMap(event => (event.type === 'error' ? [event] : []))
+    await heard.until('the warning is told', () => told().length > 0)
+    expect(told()[0]).toMatchObject({ place: 'redis check', error: { code: 'ERR_WARDEN' } })
+    expect(String(told()[0]?.error)).toContain(message)
+    const admin = new Redis(own.port)
+    const { unknowns } = store.stats()
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await heard.until('the link is set up anew', () => store.stats().unknowns > unknowns && heard.isLive)
+    expect(levels(await store.check())).toEqual({ ...ALL_OK, eviction: 'warning' })
+    expect(told().filter(({ place }) => place === 'redis check')).toHaveLength(1)
+    admin.disconnect()
+    await stores.close()
+    await own.stop()
+  })
+
+  it('says that nothing answers', async () => {
+    const port = await freePort()
+    const findings = await stores.create(`redis://127.0.0.1:${port}`).check()
+    expect(findings).toMatchObject([{ server: `127.0.0.1:${port}`, check: 'connection', level: 'failed' }])
+    expect(findings[0]?.message).toContain('ECONNREFUSED')
+  })
+
+  it('warns where changes are heard in part, or not at all', async () => {
+    const channel = await stores.create(server.url, { invalidation: 'channel' }).check()
+    expect(channel.find(({ check }) => check === 'invalidation')).toMatchObject({
+      level: 'warning',
+      message: expect.stringContaining('what others write counts within maxAgeMs'),
+    })
+    const store = stores.create(server.url, { invalidation: 'none' })
+    const heard = new Heard(store)
+    await heard.until('it is told without being asked', () => heard.count('error') > 0)
+    expect(levels(await store.check())).toEqual({ ...ALL_OK, invalidation: 'warning' })
+  })
+
+  it('finds a replica, and a member of a Cluster that is taken for a single server', async () => {
+    const replica = await startRedisServer(['--replicaof', '127.0.0.1', String(server.port)])
+    const findings = await stores.create(replica.url).check()
+    expect(levels(findings)).toMatchObject({ topology: 'failed', write: 'warning', invalidation: 'failed' })
+    await stores.close()
+    await replica.stop()
+
+    const cluster = await startRedisCluster()
+    const port = cluster.members[0]!.server.port
+    expect(levels(await stores.create(`redis://127.0.0.1:${port}`).check())).toMatchObject({ topology: 'failed' })
+    const client = new Cluster([{ host: '127.0.0.1', port }], { lazyConnect: true })
+    const whole = await stores.create(client as RedisTarget).check()
+    expect(new Set(whole.map(finding => finding.server)).size).toBe(3)
+    expect(whole).toHaveLength(3 * Object.keys(ALL_OK).length)
+    expect(whole.filter(({ level }) => level !== 'ok')).toEqual([])
+    client.disconnect()
+    await stores.close()
+    await cluster.stop()
+  })
+
+  it('warns of sentinels that are not listed, and of a master that goes on writing alone', async () => {
+    const group = await startRedisSentinels()
+    const store = stores.create({ ...group.options, sentinels: group.options.sentinels!.slice(0, 1) })
+    const warnings = (await store.check()).filter(({ level }) => level === 'warning').map(({ message }) => message)
+    expect(warnings).toEqual([
+      expect.stringContaining('a master that a split has cut off is lost'),
+      '3 sentinels watch the master, of which 1 are listed',
+    ])
+    const master = new Redis(group.master.port)
+    await master.config('SET', 'min-replicas-to-write', '1')
+    expect(levels(await stores.create(group.options).check())).toEqual(ALL_OK)
+    master.disconnect()
+    await stores.close()
+    await group.stop()
+  })
+
+  it('ends with the store', async () => {
+    const own = await startRedisServer()
+    const store = stores.create(own.url)
+    own.freeze()
+    const check = store.check()
+    await store.close()
+    expect(levels(await check)).toMatchObject({ connection: 'failed' })
+    await expect(store.check()).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' })
+    await own.stop()
+  })
+})
+
+describe('what a server tells of itself', () => {
+  it.each([
+    ['redis_version:7.0.15', 'ok', 'redis 7.0.15'],
+    ['redis_version:6.2.0', 'ok', 'redis 6.2.0'],
+    ['redis_version:6.0.16', 'failed', 'redis 6.0.16 is too old'],
+    ['redis_version:10.0.0', 'ok', 'redis 10.0.0'],
+    ['redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1', 'ok', 'valkey 8.0.1'],
+    ['', 'info', 'not known: the server does not tell'],
+  ])('of its version: %j', (text, level, message) => {
+    expect(checkVersion(readInfo(text))).toMatchObject({ level, message })
+  })
+
+  it('of its replicas', () => {
+    const info = readInfo('role:master\r\nconnected_slaves:1\r\nmin_slaves_good_slaves:1\r\n')
+    expect(checkTopology(info, 'sentinel')).toMatchObject({
+      level: 'ok',
+      message: expect.stringContaining('1 replica,'),
+    })
+  })
+})
