@@ -234,7 +234,7 @@ export class LiveSession implements Session {
 
   /** The moment up to which the session is neither over nor due, if from now on everything is heard. */
   quietUntil(share: number): number {
-    if (this.#account === undefined) return NEVER
+    if (this.#account === undefined || this.isEnded) return NEVER
     const { trust } = this.#context
     const freshUntil = trust.freshUntil(this.#readAt, this.#epoch, share)
     return Math.min(this.#account.endsAt, this.#askBy(share), freshUntil)

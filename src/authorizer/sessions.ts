@@ -130,13 +130,13 @@ export class Sessions implements SessionContext {
    */
   async changed(key: RecordKey): Promise<ChangeEffects> {
     const sessions = this.#index.of(key).filter(session => session.named(key))
-    for (const session of sessions) this.#expect(session)
     const tally = new Tally()
     if (sessions.length === 0) return tally.effects
     try {
       // One read for all of them. Where it fails, they go on for as long as the bound allows, and the sweep tries again.
       await this.#resolver.prepare(key)
     } catch (error) {
+      for (const session of sessions) this.#expect(session)
       if (sessions.some(({ isEnded }) => !isEnded)) {
         this.#emitter.error(error, `refresh of ${describeKey(key)}`)
         tally.fail(error)
@@ -146,7 +146,10 @@ export class Sessions implements SessionContext {
     for (let done = 0; done < sessions.length; done += TURN) {
       if (done > 0) await nextTurn()
       const given = this.#resolver.given(key)
-      await Promise.all(sessions.slice(done, done + TURN).map(session => this.#refresh(session, 1, { given, tally })))
+      const some = sessions.slice(done, done + TURN)
+      await Promise.all(some.map(session => this.#refresh(session, 1, { given, tally })))
+      // Not before: until its record is read a session is due soon, and a sweep through all of them would be in vain.
+      for (const session of some) this.#expect(session)
     }
     await Promise.all(sessions.map(session => this.#telling.get(session)))
     return tally.effects

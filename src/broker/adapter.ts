@@ -81,7 +81,7 @@ export interface BrokerAdapter {
    * Calls `listener` once if the session is revoked, at once where it already is. Send what it is given, and close the
    * connection. For MQTT 5 it is a DISCONNECT: 0x8E where another account took the client id, otherwise 0x87.
    *
-   * @param listener Called in the turn of the change. It must not throw.
+   * @param listener Called in the turn of the change. What it throws becomes an `error` event of the authorizer.
    * @returns What takes the listener back.
    */
   onRevoked(session: BrokerSession, listener: (revocation: Revocation) => void): () => void
@@ -131,17 +131,11 @@ export function createBrokerAdapter(authorizer: Authorizer, options: BrokerAdapt
     will: session => judgeWill(authorizer, settings, session),
     recheck: (session, granted) => findLost(settings, session, granted),
     disconnect: (session, reason) => disconnectPacket(settings, session, reason),
-    onRevoked(session, listener) {
-      const { revoked } = session.rights
-      const tell = (): void => {
-        const cause = revoked.reason as RevokeCause
+    onRevoked: (session, listener) =>
+      session.rights.onRevoked(cause => {
         const send = disconnectPacket(settings, session, reasonOf(cause))
         listener({ send, close: true, cause })
-      }
-      if (revoked.aborted) tell()
-      else revoked.addEventListener('abort', tell, { once: true })
-      return () => revoked.removeEventListener('abort', tell)
-    },
+      }),
   }
 }
 

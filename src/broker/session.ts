@@ -44,7 +44,7 @@ export class BrokerSession implements ClientTraits {
 
   /** Whether the session was closed or revoked. */
   get isOver(): boolean {
-    return this.#isClosed || this.rights.revoked.aborted
+    return this.#isClosed || this.rights.revokeCause !== undefined
   }
 
   /** Ends the session. Everything is refused from here on, save the will. May be called again. */

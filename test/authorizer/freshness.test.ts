@@ -132,6 +132,7 @@ describe('a session whose record was named by a change and cannot be read', () =
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const { clock, store, session, authorizer } = await live()
     const errors = heard(authorizer, 'error')
+    await vi.advanceTimersByTimeAsync(1_000)
     void store.put(keyOf('c'), recordOf(['b']))
     await idle()
     store.pending[0]!.fail(new Error('connection lost'))

@@ -13,6 +13,7 @@ import { deferred } from '../helpers/deferred.js'
 import {
   authorizerOf,
   connectOf,
+  drain,
   heard,
   idle,
   keyOf,
@@ -225,6 +226,24 @@ describe('a client that hangs up', () => {
     await idle()
     expect(authorizer.stats().sessions).toBe(0)
     expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+  })
+
+  it('while the record is read takes nothing over, its password being proven before or not', async () => {
+    const records = new SteppedStore([[keyOf('c'), recordOf()]])
+    const authorizer = authorizerOf(records)
+    const holder = await logIn(authorizer, 'c')
+    const takeovers = heard(authorizer, 'takeover')
+    await records.tell({ type: 'changed', key: keyOf('c') })
+    records.isStepped = true
+    const controller = new AbortController()
+    const login = authorizer.authenticate(connectOf('c', { signal: controller.signal }))
+    await records.tell({ type: 'unknown' })
+    await idle()
+    controller.abort()
+    await drain(records)
+    expect(reasonOf(await login)).toBe('deadline')
+    expect(takeovers).toEqual([])
+    expect([...authorizer.sessions()]).toEqual([holder])
   })
 
   it('while the password is judged has its hash dropped, and opens no session', async () => {

@@ -311,15 +311,27 @@ describe('a session whose record ends by itself', () => {
     const store = createMemoryStore([
       [keyOf('c'), recordOf(['a'])],
       [keyOf('d'), recordOf(['a'], { expiresAt: 1_000_009_000 })],
+      [keyOf('e'), recordOf(['a'], { expiresAt: 1_000_000_010 })],
     ])
     const authorizer = authorizerOf(store)
     const sessions = [await logIn(authorizer, 'c'), await logIn(authorizer, 'd')]
     await vi.advanceTimersByTimeAsync(5_000)
+    sessions.push(await logIn(authorizer, 'e'))
     for (const clientId of ['c', 'd']) await store.put(keyOf(clientId), recordOf(['a'], { expiresAt: 1_000_000_010 }))
     await vi.advanceTimersByTimeAsync(4_000)
-    expect(sessions.map(({ revokeCause }) => revokeCause)).toEqual([undefined, undefined])
+    expect(sessions.map(({ revokeCause }) => revokeCause)).toEqual([undefined, undefined, undefined])
     await vi.advanceTimersByTimeAsync(2_000)
-    expect(sessions.map(({ revokeCause }) => revokeCause)).toEqual(['expired', 'expired'])
+    expect(sessions.map(({ revokeCause }) => revokeCause)).toEqual(['expired', 'expired', 'expired'])
+  })
+
+  it('is revoked in time when it was opened after a sweep that found nothing due', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'], now: 1_000_000_000_000 })
+    const store = createMemoryStore([[keyOf('c'), recordOf(['a'], { expiresAt: 1_000_000_010 })]])
+    const authorizer = authorizerOf(store)
+    await vi.advanceTimersByTimeAsync(5_000)
+    const session = await logIn(authorizer, 'c')
+    await vi.advanceTimersByTimeAsync(7_000)
+    expect(session.revokeCause).toBe('expired')
   })
 
   it('is revoked in time although the store does not answer for others', async () => {
