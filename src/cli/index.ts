@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { WardenError } from '../errors.js'
 import { addCheckCommand } from './check.js'
+import { addDoctorCommand } from './doctor.js'
 import { CliFault, EXIT, warnLine } from './io.js'
 import { addPasswordCommands } from './password.js'
 import { addServeCommand } from './serve.js'
@@ -24,6 +25,7 @@ const program = new Command('mqtt-warden')
 
 addPasswordCommands(program)
 addCheckCommand(program)
+addDoctorCommand(program)
 addServeCommand(program)
 for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')
 

@@ -1,0 +1,124 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { startRedisCluster } from '../helpers/redis-cluster.js'
+import { freePort, type RedisServer, startRedisServer } from '../helpers/redis-server.js'
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+const PASSHASH = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
+
+function doctor(...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise(resolve => {
+    const { REDIS_URL: _, ...env } = process.env
+    const child = spawn(process.execPath, [CLI, 'doctor', ...args], { env })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.on('data', chunk => (stdout += chunk))
+    child.stderr.on('data', chunk => (stderr += chunk))
+    child.on('close', code => resolve({ code, stdout, stderr }))
+  })
+}
+
+const recordWith = (more: object): string =>
+  JSON.stringify({ passhash: PASSHASH, publish_acl: [], subscribe_acl: [], ...more })
+
+describe('mqtt-warden doctor', () => {
+  let server: RedisServer
+  let tool: Redis
+  beforeAll(async () => {
+    server = await startRedisServer()
+    tool = new Redis(server.port)
+  })
+  beforeEach(async () => {
+    await tool.flushall()
+    await tool.set('["","c","u"]', recordWith({}))
+    await tool.set('unrelated', 'x')
+  })
+  afterAll(async () => {
+    tool.disconnect()
+    await server.stop()
+  })
+
+  it('prints one line for each check, and ends with 0 where all is well', async () => {
+    const { code, stdout, stderr } = await doctor('--redis', server.url)
+    expect(stderr).toBe('')
+    const lines = stdout.trimEnd().split('\n')
+    expect(lines[0]).toBe(`redis 127.0.0.1:${server.port}`)
+    const checks = ['connection', 'version', 'topology', 'eviction', 'read', 'write', 'invalidation', 'clock']
+    expect(lines.slice(1).map(line => /^ok {7}(\w+): \S/.exec(line)?.[1])).toEqual([...checks, 'records'])
+    expect(lines.at(-1)).toBe('ok       records: 1')
+    expect(code).toBe(0)
+    expect(await tool.get('["","c","u"]')).toBe(recordWith({}))
+  })
+
+  it('ends with 1 where something failed, with what to do about it, and no secret', async () => {
+    await tool.call('ACL', 'SETUSER', 'guest', 'on', '>hidden-secret', '~*', '&*', '+@all', '-client|tracking')
+    const { code, stdout, stderr } = await doctor('--redis', `redis://guest:hidden-secret@127.0.0.1:${server.port}`)
+    expect(stdout).toMatch(/^failed {3}invalidation: changes are not heard: redis answered "NOPERM .*; grant /m)
+    expect(stdout + stderr).not.toContain('hidden-secret')
+    expect(code).toBe(1)
+  })
+
+  it('ends with 0 after warnings', async () => {
+    await tool.config('SET', 'maxmemory', '100mb', 'maxmemory-policy', 'allkeys-lfu')
+    const { code, stdout } = await doctor('--redis', server.url, '--invalidation', 'channel')
+    expect(stdout).toMatch(/^warning {2}eviction: allkeys-lfu: .*; set maxmemory-policy noeviction$/m)
+    expect(stdout).toMatch(/^warning {2}invalidation: a change is heard after /m)
+    expect(code).toBe(0)
+    await tool.config('SET', 'maxmemory', '0', 'maxmemory-policy', 'noeviction')
+  })
+
+  it('names records that cannot be used', async () => {
+    await tool.set('["m","x\\u001b","u"]', recordWith({ passhash: PASSHASH.replace('$10$', '$15$') }))
+    await tool.set('["","y","u"]', recordWith({ publish_acl: [{ pattern: 'a/#/b' }] }))
+    const { code, stdout } = await doctor('--redis', server.url, '--lint')
+    expect(stdout).toContain('warning  records: 2 of 3 cannot be used\n')
+    expect(stdout).toContain(
+      '  mountpoint "m", client id "x\\u001b", username "u": passhash: cost 15 is above the default maxCost, 14\n',
+    )
+    expect(stdout).toMatch(/^ {2}client id "y", username "u": publish_acl\[0\]/m)
+    expect(code).toBe(0)
+    await tool.set('["","y","u"]', recordWith({}))
+    await tool.del('["m","x\\u001b","u"]')
+    expect((await doctor('--redis', server.url, '--lint')).stdout).toContain('records: 2, all of which can be used\n')
+  })
+
+  it('prints JSON', async () => {
+    const { code, stdout } = await doctor('--redis', server.url, '--json', '--lint')
+    const { ok, findings, ...rest } = JSON.parse(stdout)
+    expect(ok).toBe(true)
+    expect(findings).toContainEqual({
+      server: `127.0.0.1:${server.port}`,
+      check: 'eviction',
+      level: 'ok',
+      message: 'no memory limit',
+    })
+    expect(rest).toEqual({ records: 1, isComplete: true, complaints: [] })
+    expect(code).toBe(0)
+  })
+
+  it('looks at every master of a Cluster', async () => {
+    const cluster = await startRedisCluster()
+    const { code, stdout } = await doctor('--redis', cluster.members[1]!.server.url, '--cluster')
+    expect(code).toBe(0)
+    expect(stdout.match(/^redis 127/gm)).toHaveLength(3)
+    await cluster.stop()
+  })
+
+  it('says that nothing answers', async () => {
+    const { code, stdout } = await doctor('--redis', `redis://127.0.0.1:${await freePort()}`)
+    expect(stdout).toMatch(/^failed {3}connection: .*ECONNREFUSED/m)
+    expect(code).toBe(1)
+  })
+
+  it.each([
+    [[], 'no Redis: give --redis <url> or set REDIS_URL'],
+    [['--redis', 'localhost'], '"target" argument must be a valid redis:// or rediss:// URL'],
+    [['--redis', 'redis://h', '--invalidation', 'push'], "argument 'push' is invalid"],
+  ])('ends with 2 after %j', async (args, message) => {
+    const { code, stderr } = await doctor(...args)
+    expect(stderr).toContain(message)
+    expect(code).toBe(2)
+  })
+})
