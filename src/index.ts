@@ -119,6 +119,8 @@ export {
   type ChangeEffects,
   createMemoryStore,
   type Hearing,
+  type Limiter,
+  type LimiterLimits,
   type MemoryStoreOptions,
   type NodeInfo,
   NotDurable,

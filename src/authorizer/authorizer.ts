@@ -170,8 +170,10 @@ class StoreAuthorizer implements Authorizer {
       misses,
       discarded,
       logins: { ...this.#logins },
-      hashing: this.#login.hasher.stats(),
-      verifiedPasswords: this.#login.verified.size,
+      throttled: this.#login.throttled,
+      hashing: this.#login.passwords.hasher.stats(),
+      sharedHashes: this.#login.passwords.shared,
+      verifiedPasswords: this.#login.passwords.proven,
     }
   }
 

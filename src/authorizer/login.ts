@@ -1,15 +1,15 @@
 import type { Denied, Principal } from '../acl/types.js'
 import { HashBusy, HashTimeout, RecordInvalid } from '../errors.js'
-import { createBcryptHasher } from '../password/hasher.js'
 import { createRefusalClock, type RefusalClock } from '../password/refusal.js'
-import type { PasswordHasher } from '../password/types.js'
-import { createVerifiedPasswords, type VerifiedPasswords } from '../password/verified.js'
+import { encodeRecordKey } from '../record/key.js'
 import { anonymousAccess, joinDetail, recordAccess } from './access.js'
 import type { Account } from './accounts.js'
 import { Attempt, Refused } from './attempt.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
+import { Guard, Visitor } from './guard.js'
 import type { Settings } from './options.js'
+import { Passwords } from './passwords.js'
 import { type Known, TooManyChanges } from './record-cache.js'
 import type { Resolver } from './resolver.js'
 import type { Snapshot } from './session.js'
@@ -19,33 +19,35 @@ import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
 /** What a granted CONNECT becomes: an open session, or only the knowledge of what it may do. */
 type Admission<T> = (snapshot: Snapshot, attempt: Attempt) => T | Refused
 
+/** A password brought for an account, which need not exist. */
+interface Claim {
+  readonly account: Account | undefined
+  readonly password: string
+  readonly name: string
+  readonly visitor: Visitor
+}
+
 /** Judges CONNECTs. */
 export class Login {
   readonly #settings: Settings
   readonly #resolver: Resolver
   readonly #sessions: Sessions
   readonly #emitter: Emitter
-  readonly hasher: PasswordHasher
-  readonly verified: VerifiedPasswords
+  readonly passwords: Passwords
+  readonly #guard: Guard
   readonly #refusals: RefusalClock
   readonly #underWay: Set<Attempt> = new Set()
+  /** Logins refused because too many had failed. */
+  throttled = 0
 
   constructor(settings: Settings, resolver: Resolver, sessions: Sessions, emitter: Emitter) {
-    const { semantics, hashQueue, maxCost, maxVerified, verifiedTtlMs, refusalCapMs, now } = settings
     this.#settings = settings
     this.#resolver = resolver
     this.#sessions = sessions
     this.#emitter = emitter
-    this.hasher =
-      settings.hasher ??
-      createBcryptHasher({
-        queue: hashQueue,
-        maxCost,
-        // VerneMQ's bcrypt takes the other names of the same algorithm for malformed hashes.
-        ...(semantics === 'vernemq' && { acceptedPrefixes: ['$2a$'] }),
-      })
-    this.verified = createVerifiedPasswords({ max: maxVerified, ttlMs: verifiedTtlMs, now })
-    this.#refusals = createRefusalClock({ capMs: refusalCapMs, now })
+    this.passwords = new Passwords(settings)
+    this.#guard = new Guard(settings)
+    this.#refusals = createRefusalClock({ capMs: settings.refusalCapMs, now: settings.now })
   }
 
   /** Judges a CONNECT and opens its session. */
@@ -65,8 +67,7 @@ export class Login {
   /** Refuses all that is under way, and ends the threads. */
   async close(): Promise<void> {
     for (const attempt of this.#underWay) attempt.stop(new Refused('closed'))
-    this.verified.clear()
-    await this.hasher.close()
+    await this.passwords.close()
   }
 
   async #answer<T>(request: ConnectRequest, admit: Admission<T>): Promise<T | Denied> {
@@ -75,7 +76,9 @@ export class Login {
     try {
       const outcome = await Promise.race([attempt.stopped, this.#judge(attempt, admit)])
       if (!(outcome instanceof Refused)) return outcome
-      if (outcome.decision.reason === 'bad_credentials') await this.#holdBack(attempt)
+      const { reason } = outcome.decision
+      if (reason === 'throttled') this.throttled++
+      if (reason === 'throttled' || reason === 'bad_credentials') await this.#holdBack(attempt)
       this.#report(attempt, outcome)
       return outcome.decision
     } finally {
@@ -121,42 +124,79 @@ export class Login {
       const held = error instanceof TooManyChanges ? undefined : this.#resolver.inGrace(principal)
       const account = held?.account
       if (held === undefined || account === undefined || account instanceof RecordInvalid) throw error
-      if (!this.verified.has(account.text, account.passhash, password)) throw error
+      if (this.passwords.recall(this.passwords.nameOf(account.text, account.passhash, password)) !== true) throw error
       return held
     }
   }
 
   /** The account, if it can be used and the password is its own. */
   async #prove({ account }: Known, password: string, attempt: Attempt): Promise<Account | Refused> {
-    if (account === undefined) return new Refused('bad_credentials', 'no record')
     if (account instanceof RecordInvalid) return new Refused('record_invalid', account.message)
-    const refused = await this.#verify(account, password, attempt)
-    if (refused !== undefined) return refused
+    const unusable = account && this.#refuseHash(account)
+    if (unusable !== undefined) return unusable
+    const { principal } = attempt.checked
+    const record = account?.text ?? encodeRecordKey(principal)
+    const claim: Claim = {
+      account,
+      password,
+      name: this.passwords.nameOf(record, account?.passhash ?? '', password),
+      visitor: new Visitor(principal, record, attempt.request.address),
+    }
+    const refused = await this.#refute(claim, attempt)
+    if (refused !== undefined || account === undefined) return refused ?? wrongPassword(account)
+    this.#guard.passed(claim.visitor)
     return this.#settings.now() >= account.endsAt ? new Refused('expired') : account
   }
 
-  async #verify({ text, passhash }: Account, password: string, attempt: Attempt): Promise<Refused | undefined> {
+  /** Why the hash of an account cannot be used, if it cannot. */
+  #refuseHash({ passhash }: Account): Refused | undefined {
     try {
-      const problem = this.hasher.passhashProblem(passhash)
-      if (problem !== undefined) return new Refused('record_invalid', `passhash: ${problem}`)
-      if (this.verified.has(text, passhash, password)) return undefined
-      const { signal, timeoutMs } = attempt
-      const proven = await Promise.race([
-        attempt.stopped,
-        this.hasher.verify(password, passhash, { timeoutMs, signal }),
-      ])
-      if (attempt.refused !== undefined) return attempt.refused
-      this.#refusals.observe(this.#settings.now() - attempt.startedAt)
-      if (proven !== true) return new Refused('bad_credentials', 'wrong password')
-      this.verified.add(text, passhash, password)
-      return undefined
+      const problem = this.passwords.hasher.passhashProblem(passhash)
+      return problem === undefined ? undefined : new Refused('record_invalid', `passhash: ${problem}`)
     } catch (error) {
-      if (attempt.refused !== undefined) return attempt.refused
-      if (error instanceof HashBusy) return new Refused('busy', error.message)
-      if (error instanceof HashTimeout) return new Refused('deadline', error.message)
-      this.#emitter.error(error, 'password hasher')
-      return new Refused('busy', 'password not judged')
+      return this.#unjudged(error)
     }
+  }
+
+  /** Why the password does not count, if it does not. Nothing is asked for where it was found out before. */
+  async #refute(claim: Claim, attempt: Attempt): Promise<Refused | undefined> {
+    const recalled = this.passwords.recall(claim.name)
+    // Told before what was counted is asked for: who repeats himself guesses nothing.
+    if (recalled === false) return wrongPassword(claim.account)
+    if (recalled === true && !this.#guard.isShut(claim.visitor)) return undefined
+    const block = await this.#guard.check(claim.visitor)
+    if (attempt.refused !== undefined) return attempt.refused
+    if (block !== undefined) {
+      if (recalled === undefined) this.#guard.missed(block)
+      return throttled()
+    }
+    return recalled === true ? undefined : this.#verify(claim, attempt)
+  }
+
+  /** Has the password hashed, where there is an account. */
+  async #verify({ account, name, password, visitor }: Claim, attempt: Attempt): Promise<Refused | undefined> {
+    if (account === undefined) this.passwords.remember(name, false)
+    else {
+      const leave = this.#guard.attend(visitor, () => attempt.stop(throttled()))
+      try {
+        const isRight = await this.passwords.judge(name, account, password, attempt)
+        if (attempt.refused !== undefined) return attempt.refused
+        this.#refusals.observe(this.#settings.now() - attempt.startedAt)
+        if (isRight) return undefined
+      } catch (error) {
+        return attempt.refused ?? this.#unjudged(error)
+      } finally {
+        leave()
+      }
+    }
+    return (await this.#guard.failed(visitor)) ? throttled() : wrongPassword(account)
+  }
+
+  #unjudged(error: unknown): Refused {
+    if (error instanceof HashBusy) return new Refused('busy', error.message)
+    if (error instanceof HashTimeout) return new Refused('deadline', error.message)
+    this.#emitter.error(error, 'password hasher')
+    return new Refused('busy', 'password not judged')
   }
 
   #admitAnonymous<T>(attempt: Attempt, admit: Admission<T>): T | Refused {
@@ -196,4 +236,12 @@ export class Login {
     await Promise.race([stopped, moment])
     clearTimeout(timer)
   }
+}
+
+function wrongPassword(account: Account | undefined): Refused {
+  return new Refused('bad_credentials', account === undefined ? 'no record' : 'wrong password')
+}
+
+function throttled(): Refused {
+  return new Refused('throttled', 'password not judged')
 }

@@ -4,6 +4,7 @@ import { TopicInvalid } from '../errors.js'
 import { integerOption } from '../options.js'
 import type { PasswordHasher } from '../password/types.js'
 import type { RecordStore } from '../store/types.js'
+import { type Throttle, type ThrottleOptions, throttleOption } from './throttle-options.js'
 
 /** Options of `createAuthorizer`. All times are in milliseconds and integers. */
 export interface AuthorizerOptions {
@@ -127,8 +128,19 @@ export interface AuthorizerOptions {
   readonly loopWindowMs?: number
   /** What clients without a user name may do. Left out, they are refused. */
   readonly anonymous?: Acl
-  /** Judges passwords instead of the built-in bcrypt; `hashQueue` and `maxCost` are then its own affair. Closed with the authorizer. */
-  readonly hasher?: PasswordHasher
+  /**
+   * Judges passwords instead of the built-in bcrypt: `'native'` is the package `@node-rs/bcrypt`, which must be installed,
+   * with the same limits; of a hasher of your own, `hashQueue` and `maxCost` are its own affair. Closed with the
+   * authorizer. Its answer for the same password and hash must always be the same, since it is remembered.
+   */
+  readonly hasher?: PasswordHasher | 'native'
+  /**
+   * Limits for guessing passwords; `false` sets none. Failed logins are counted by all nodes together where the store can
+   * do that, as that of Redis can.
+   *
+   * @default {}
+   */
+  readonly throttle?: ThrottleOptions | false
   /**
    * Source of time: `now()` in milliseconds, never going back. For tests; with a store whose link reports moments of
    * `performance.now()`, as that of Redis does, it must be the same clock.
@@ -164,7 +176,8 @@ export interface Settings extends Readonly<Record<keyof typeof AUTHORIZER_DEFAUL
   readonly wildcardClientId: boolean
   readonly takeover: 'newest' | 'first'
   readonly anonymous: CompiledAcl | undefined
-  readonly hasher: PasswordHasher | undefined
+  readonly hasher: PasswordHasher | 'native' | undefined
+  readonly throttle: Throttle | undefined
   readonly now: () => number
 }
 
@@ -179,6 +192,7 @@ const NAMES: ReadonlySet<string> = new Set([
     'takeover',
     'anonymous',
     'hasher',
+    'throttle',
     'clock',
   ],
 ])
@@ -203,9 +217,8 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
     )
   }
   if (!hasFunctions(clock, ['now'])) throw new TypeError('"clock" option must have a function now()')
-  if (hasher !== undefined && !hasFunctions(hasher, ['passhashProblem', 'verify', 'stats', 'close'])) {
-    throw new TypeError('"hasher" option must be a password hasher')
-  }
+  const isHasher = hasher === 'native' || hasFunctions(hasher, ['passhashProblem', 'verify', 'stats', 'close'])
+  if (hasher !== undefined && !isHasher) throw new TypeError('"hasher" option must be "native" or a password hasher')
   const { takeover = 'newest' } = options
   if (takeover !== 'newest' && takeover !== 'first')
     throw new TypeError('"takeover" option must be "newest" or "first"')
@@ -222,6 +235,7 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
     takeover,
     anonymous: anonymousOption(options.anonymous, compile),
     hasher,
+    throttle: throttleOption(options.throttle),
     now: () => clock.now(),
   }
 }

@@ -30,7 +30,7 @@ export interface ConnectRequest {
   readonly username?: string
   /** As text or as bytes; bytes that are not UTF-8 are refused. */
   readonly password?: string | Uint8Array
-  /** Remote address, for events only. */
+  /** Remote address, for events, for turns among logins that need a hash, and for limits of failed logins. */
   readonly address?: string
   readonly will?: WillFacts
   /** Aborted when the client hangs up: the hash still waiting for a thread is then dropped. */
@@ -197,7 +197,11 @@ export interface AuthorizerStats {
   /** Replies of the store thrown away because the record had changed meanwhile. */
   readonly discarded: number
   readonly logins: { readonly allowed: number; readonly denied: number }
+  /** Logins refused because too many had failed; `denied` counts them as well. */
+  readonly throttled: number
   readonly hashing: HasherStats
+  /** Logins that needed no hash of their own, since one for the same password was under way. */
+  readonly sharedHashes: number
   readonly verifiedPasswords: number
 }
 

@@ -8,7 +8,7 @@ import type { BrokerSession } from './session.js'
 export interface Peer {
   /** VerneMQ's namespace of the listener. @default '' */
   readonly mountpoint?: string
-  /** Remote address, for events only. */
+  /** Remote address, for events, for turns among logins that need a hash, and for limits of failed logins. */
   readonly address?: string
   /** Aborted when the client hangs up, so that no password is hashed for it in vain. */
   readonly signal?: AbortSignal

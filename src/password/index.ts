@@ -13,4 +13,9 @@ export { type BcryptHasherOptions, createBcryptHasher } from './hasher.js'
 export { createNativeHasher, type NativeBcrypt, type NativeHasherOptions } from './native.js'
 export { createRefusalClock, type RefusalClock, type RefusalClockOptions } from './refusal.js'
 export type { HasherLimits, HasherStats, HashOrigin, HashTarget, PasswordHasher } from './types.js'
-export { createVerifiedPasswords, type VerifiedPasswords, type VerifiedPasswordsOptions } from './verified.js'
+export {
+  createFingerprint,
+  createVerifiedPasswords,
+  type VerifiedPasswords,
+  type VerifiedPasswordsOptions,
+} from './verified.js'

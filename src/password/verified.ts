@@ -24,25 +24,36 @@ export interface VerifiedPasswordsOptions {
 }
 
 /**
- * Remembers which passwords were proven, so that a client that comes back costs microseconds instead of a bcrypt hash.
+ * Remembers which passwords were judged alike, by their fingerprints: proven, so that a client that comes back costs
+ * microseconds instead of a bcrypt hash, or refuted.
  *
- * The hash is part of what is remembered, so a new one makes the proof of the old worthless by itself.
+ * The hash is part of a fingerprint, so a new one makes what is known of the old worthless by itself.
  */
 export interface VerifiedPasswords {
-  /** Tells whether this password was proven against this hash of this record. */
-  has(recordKey: string, passhash: string, password: string): boolean
-  /** Remembers that it was. */
-  add(recordKey: string, passhash: string, password: string): void
+  has(fingerprint: string): boolean
+  add(fingerprint: string): void
   /** Number of passwords remembered, those included that have expired and were not asked for since. */
   readonly size: number
   clear(): void
 }
 
 /**
- * Creates the memory of proven passwords.
- *
- * Neither passwords nor anything they could be guessed from without the key is kept: only HMAC-SHA-256 values, under a
- * random key that exists nowhere else and ends with the process.
+ * Makes a function that names lists of texts, such as record key, hash and password, by HMAC-SHA-256 values under a random
+ * key that exists nowhere else and ends with the process: nothing can be guessed from them without it.
+ */
+export function createFingerprint(): (...parts: readonly string[]) => string {
+  const key = createSecretKey(randomBytes(32))
+  return (...parts) => {
+    const hmac = createHmac('sha256', key)
+    // Length first, so that no two lists run together; UTF-16, because it keeps ill-formed text apart as well.
+    for (const part of parts) hmac.update(`${part.length}:`).update(part, 'utf16le')
+    // One character a byte: the smallest string that holds all of it.
+    return hmac.digest('binary')
+  }
+}
+
+/**
+ * Creates a memory of passwords.
  *
  * @throws TypeError for a bad option.
  */
@@ -50,32 +61,22 @@ export function createVerifiedPasswords(options: VerifiedPasswordsOptions = {}):
   const max = integerOption(options, 'max', { fallback: 100_000, min: 0, max: 10_000_000 })
   const ttl = integerOption(options, 'ttlMs', { fallback: 3_600_000, min: 0, max: 604_800_000 })
   const { now = () => performance.now() } = options
-  const key = createSecretKey(randomBytes(32))
   const off = max === 0 || ttl === 0
   // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless told.
-  const proven = new LRUCache<string, true>({
+  const remembered = new LRUCache<string, true>({
     max: off ? 1 : max,
     ttl,
     ttlResolution: 0,
     perf: { now: () => now() + 1 },
   })
-
-  const fingerprint = (...parts: readonly string[]): string => {
-    const hmac = createHmac('sha256', key)
-    // Length first, so that no two lists run together; UTF-16, because it keeps ill-formed text apart as well.
-    for (const part of parts) hmac.update(`${part.length}:`).update(part, 'utf16le')
-    // One character a byte: the smallest string that holds all of it.
-    return hmac.digest('binary')
-  }
-
   return {
-    has: (recordKey, passhash, password) => !off && proven.get(fingerprint(recordKey, passhash, password)) === true,
-    add(recordKey, passhash, password) {
-      if (!off) proven.set(fingerprint(recordKey, passhash, password), true)
+    has: fingerprint => !off && remembered.get(fingerprint) === true,
+    add(fingerprint) {
+      if (!off) remembered.set(fingerprint, true)
     },
     get size() {
-      return proven.size
+      return remembered.size
     },
-    clear: () => proven.clear(),
+    clear: () => remembered.clear(),
   }
 }

@@ -52,7 +52,7 @@ export function readError(error: unknown, timeoutMs: number): unknown {
   if (error.kind === 'timeout') {
     return new StoreTimeout(`redis did not answer within ${timeoutMs} ms`, timeoutMs, { cause: error })
   }
-  return new StoreUnavailable(unavailable(error), { cause: error })
+  return unavailable(error)
 }
 
 /** What a failed write means to its caller: unless it surely was not carried out, its outcome is unknown. */
@@ -60,12 +60,14 @@ export function writeError(error: unknown): unknown {
   if (!(error instanceof CommandFailure)) return error
   // A refusal without an error code is not Redis', but e.g. of a proxy that lost the server behind it.
   const surelyNot = error.kind === 'unsent' || (error.kind === 'refused' && error.code !== '')
-  if (surelyNot) return new StoreUnavailable(unavailable(error), { cause: error })
+  if (surelyNot) return unavailable(error)
   return new OutcomeUnknown(`the outcome of the write is unknown: ${error.message}`, { cause: error })
 }
 
-function unavailable(error: CommandFailure): string {
-  return error.kind === 'refused' ? error.message : `redis is not available: ${error.message}`
+/** What any failure means to somebody who can do without. */
+export function unavailable(error: unknown): StoreUnavailable {
+  const { kind, message } = lossOf(error)
+  return new StoreUnavailable(kind === 'refused' ? message : `redis is not available: ${message}`, { cause: error })
 }
 
 /** Whether the error tells that a write may have been carried out. */

@@ -17,6 +17,8 @@ export interface KeySpace {
   beatKey(end: string): Buffer
   /** Redis key of a name of the shared state. */
   sharedKey(name: string): Buffer
+  /** Start of the keys that count something. */
+  limiterPrefix(name: string): string
   /** The channel that is subscribed to. No MQTT client can publish to a name with `#`, whatever bridges MQTT to Redis. */
   readonly channel: string
   /** Redis key of a record key's canonical text. */
@@ -37,6 +39,7 @@ export function createKeySpace({ keyPrefix, ownPrefix }: RedisSettings, node: st
     beatPrefix,
     beatKey: end => Buffer.from(`${beatPrefix}${++beats}${end}`),
     sharedKey: name => Buffer.from(`${keyPrefix}${ownPrefix}shared:${name}`),
+    limiterPrefix: name => `${keyPrefix}${ownPrefix}throttle:${name}`,
     channel: `${keyPrefix}${ownPrefix}#`,
     redisKey: text => Buffer.concat([prefix, Buffer.from(text)]),
     recordKey: redisKey => {

@@ -47,7 +47,7 @@ export class RecordCommands {
 
   /** Reads a value together with its expiry, so that neither belongs to another moment. */
   async read(redisKey: Buffer): Promise<StoredValue | undefined> {
-    const replies = await this.#send(redisKey, [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']])
+    const replies = await this.send(redisKey, [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']])
     const [bytes, ttlMs] = Array.isArray(replies[3]) ? (replies[3] as readonly Reply[]) : []
     if (bytes instanceof CommandFailure) throw notAString(bytes)
     if (bytes === null) return undefined
@@ -74,7 +74,7 @@ export class RecordCommands {
 
   /** Reads a value that nothing but {@link swap} writes. */
   async readText(redisKey: Buffer): Promise<string | undefined> {
-    const [reply] = await this.#send(redisKey, [['get', redisKey]])
+    const [reply] = await this.send(redisKey, [['get', redisKey]])
     return reply === null ? undefined : String(reply)
   }
 
@@ -109,7 +109,7 @@ export class RecordCommands {
 
   /** Tells who listens on the channel that a key was written. */
   async announce(channel: Buffer, redisKey: Buffer): Promise<void> {
-    await publish(channel, redisKey, command => this.#send(channel, [command]))
+    await publish(channel, redisKey, command => this.send(channel, [command]))
   }
 
   async #writeIf(
@@ -129,14 +129,14 @@ export class RecordCommands {
    * longer carries anything may be delivered when it does again, whatever became of the connection meanwhile.
    */
   async #write(redisKey: Buffer, command: Command): Promise<Reply> {
-    const [reply] = await this.#send(redisKey, [command], connection =>
+    const [reply] = await this.send(redisKey, [command], connection =>
       connection.requestAll([['ping']], this.#timeoutMs),
     )
     return reply as Reply
   }
 
   /** Sends commands about one key to the server that has it. Each is sent again only where it was refused. */
-  async #send(
+  async send(
     redisKey: Buffer,
     commands: readonly Command[],
     prepare?: (connection: Connection) => Promise<unknown>,

@@ -2,6 +2,7 @@ import type { Semantics } from '../acl/types.js'
 import { StoreUnavailable } from '../errors.js'
 import { parseRecord } from '../record/index.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
+import { type Limiter, type LimiterLimits, Limiters } from '../store/limiter.js'
 import { checkShared, type SharedState, type Swapped } from '../store/shared.js'
 import type {
   Hearing,
@@ -13,9 +14,10 @@ import type {
   WriteResult,
 } from '../store/types.js'
 import { checkWriteOptions, digestOf, type PreparedKey, prepareKey, prepareRecord } from '../store/write.js'
-import { lossOf, mayHaveWritten, readError, writeError } from './failure.js'
+import { lossOf, mayHaveWritten, readError, unavailable, writeError } from './failure.js'
 import type { RedisFinding } from './findings.js'
 import type { KeySpace } from './keys.js'
+import { RedisLimiter } from './limiter.js'
 import type { Nodes } from './nodes.js'
 import type { Invalidation, RedisSettings } from './options.js'
 import { RecordCommands } from './records.js'
@@ -25,6 +27,7 @@ import { type RedisStoreStats, Watch } from './watch.js'
 export interface RedisStore extends RecordStore {
   readonly shared: SharedState
   readonly hears: Hearing
+  limiter(name: string, limits: LimiterLimits): Limiter
   getStored(key: RecordKey): Promise<StoredRecord | undefined>
   links(): readonly StoreLink[]
   /**
@@ -65,6 +68,7 @@ export class RedisRecordStore implements RedisStore {
   readonly #nodes: Nodes
   readonly #commands: RecordCommands
   readonly #watch: Watch
+  readonly #limiters: Limiters
   #closing: Promise<void> | undefined
 
   constructor({ settings, keys, nodes }: RedisStoreParts) {
@@ -75,6 +79,11 @@ export class RedisRecordStore implements RedisStore {
     this.#nodes = nodes
     this.#commands = new RecordCommands(nodes, settings.commandTimeoutMs)
     this.#watch = new Watch(nodes, keys, settings)
+    this.#limiters = new Limiters((name, limits) => {
+      const failed = (error: unknown) => this.#watch.failed(unavailable(error), `limiter ${name}`)
+      const send: RecordCommands['send'] = (...given) => this.#commands.send(...given)
+      return new RedisLimiter(limits, { send, prefix: keys.limiterPrefix(name), failed })
+    })
     this.shared = { get: name => this.#getShared(name), swap: (...given) => this.#swapShared(...given) }
   }
 
@@ -127,6 +136,10 @@ export class RedisRecordStore implements RedisStore {
         this.#demandOpen()
       }
     }
+  }
+
+  limiter(name: string, limits: LimiterLimits): Limiter {
+    return this.#limiters.get(name, limits)
   }
 
   watch(listener: StoreListener): () => void {

@@ -21,6 +21,9 @@ export interface RedisStoreStats {
   readonly droppedMessages: number
 }
 
+/** Where trouble with the links is said to be. */
+const LINK = 'redis link'
+
 /** Turns what the links hear into events for the listeners. Links exist only while somebody listens. */
 export class Watch {
   readonly listeners: Listeners = new Listeners()
@@ -32,7 +35,8 @@ export class Watch {
   #watching: Watching | undefined
   #state: 'live' | 'blind' = 'blind'
   #heardUntil = -Infinity
-  #lastFailure = ''
+  /** Last trouble by place. */
+  readonly #lastFailures: Map<string, string> = new Map()
 
   constructor(nodes: Nodes, keys: KeySpace, settings: RedisSettings) {
     this.#nodes = nodes
@@ -90,18 +94,20 @@ export class Watch {
       },
       unknown: () => {
         counts.unknowns++
+        // It was set up anew: what fails from now on is new as well.
+        this.#lastFailures.clear()
         this.listeners.tell({ type: 'unknown' })
       },
       live: at => {
         counts.beats++
-        this.#lastFailure = ''
+        this.#lastFailures.delete(LINK)
         if (this.#state === 'blind') this.#report()
         this.#state = 'live'
         this.#heardUntil = at
         this.listeners.tell({ type: 'link', state: 'live', at })
       },
       blind: () => void this.#blind(),
-      failed: error => this.#failed(error),
+      failed: error => this.failed(error, LINK),
       dropped: () => counts.droppedMessages++,
     }
   }
@@ -112,9 +118,9 @@ export class Watch {
   }
 
   /** Says each trouble once, not once for each attempt. */
-  #failed(error: StoreUnavailable): void {
-    if (error.message === this.#lastFailure) return
-    this.#lastFailure = error.message
-    this.listeners.tell({ type: 'error', error, place: 'redis link' })
+  failed(error: StoreUnavailable, place: string): void {
+    if (this.#lastFailures.get(place) === error.message) return
+    this.#lastFailures.set(place, error.message)
+    this.listeners.tell({ type: 'error', error, place })
   }
 }

@@ -1,3 +1,4 @@
+export type { Limiter, LimiterLimits } from './limiter.js'
 export { createMemoryStore, type MemoryStoreOptions } from './memory.js'
 export { NotDurable } from './not-durable.js'
 export type { SharedState, Swapped } from './shared.js'

@@ -3,6 +3,7 @@ import { RecordInvalid, RecordKeyInvalid, StoreUnavailable } from '../errors.js'
 import { integerOption } from '../options.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import { createIdentity } from './identity.js'
+import { type Limiter, type LimiterLimits, Limiters, MemoryLimiter } from './limiter.js'
 import { Listeners } from './listeners.js'
 import { checkSemantics } from './options.js'
 import { MemoryShared } from './shared.js'
@@ -64,6 +65,7 @@ class MemoryStore implements RecordStore {
   readonly #entries: Map<string, Entry> = new Map()
   readonly #listeners: Listeners = new Listeners()
   readonly #identity = createIdentity()
+  readonly #limiters: Limiters = new Limiters((_, limits) => new MemoryLimiter(limits))
   #closed = false
 
   constructor(entries: Iterable<readonly [RecordKey, AclRecord]>, { semantics, maxShared }: Settings) {
@@ -108,6 +110,10 @@ class MemoryStore implements RecordStore {
       yield key
       this.#demandOpen()
     }
+  }
+
+  limiter(name: string, limits: LimiterLimits): Limiter {
+    return this.#limiters.get(name, limits)
   }
 
   watch(listener: StoreListener, options?: WatchOptions): () => void {

@@ -1,5 +1,6 @@
 import type { Semantics } from '../acl/types.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
+import type { Limiter, LimiterLimits } from './limiter.js'
 import type { SharedState } from './shared.js'
 
 /**
@@ -186,6 +187,13 @@ export interface RecordStore {
   delete(key: RecordKey, options?: WriteOptions): Promise<WriteResult>
   /** Yields the key of every record, in no order. A key written or removed meanwhile may or may not be among them. */
   scan(): AsyncIterable<RecordKey>
+  /**
+   * Gives a counter that all who use this store share, for the failed logins of all nodes. Optional: without it the
+   * authorizer counts in the memory of its process.
+   *
+   * @param name What is counted, in lower-case letters.
+   */
+  limiter?(name: string, limits: LimiterLimits): Limiter
   /**
    * Begins to report changes to `listener` and returns what ends it. The first events are `link` `live` once changes
    * are heard, preceded by `unknown` if anything may have been missed. No event comes before `watch` has returned.

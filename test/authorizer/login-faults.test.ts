@@ -28,6 +28,12 @@ const TIMERS = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'p
 
 const store = () => createMemoryStore([[keyOf('c'), recordOf()]])
 
+/** As many accounts, each of which needs a hash of its own. */
+function accounts(count: number, passhash: string) {
+  const keys = Array.from({ length: count }, (_, index) => keyOf(`c${index}`))
+  return createMemoryStore(keys.map(key => [key, recordOf([], { passhash })] as const))
+}
+
 /** A hasher that answers as the test says. */
 function hasherOf(verify: PasswordHasher['verify']): PasswordHasher {
   return Object.assign(plainHasher(), { verify })
@@ -40,7 +46,7 @@ afterEach(() => {
 describe('the queue of hashes', () => {
   it('of length 0 refuses at once whatever no thread is free for', async () => {
     const passhash = await hashPassword('pw', { cost: 10 })
-    const records = createMemoryStore([[keyOf('*'), recordOf([], { passhash })]])
+    const records = accounts(30, passhash)
     await using authorizer = createAuthorizer({ store: records, hashQueue: 0, refusalCapMs: 0 })
     const order: string[] = []
     const logins = Array.from({ length: 30 }, async (_, index) => {
@@ -56,7 +62,7 @@ describe('the queue of hashes', () => {
 
   it('of some length lets as many wait', async () => {
     const passhash = await hashPassword('pw', { cost: 6 })
-    const records = createMemoryStore([[keyOf('*'), recordOf([], { passhash })]])
+    const records = accounts(30, passhash)
     await using authorizer = createAuthorizer({ store: records, hashQueue: 30, refusalCapMs: 0 })
     const logins = Array.from({ length: 30 }, (_, index) => authorizer.authenticate(connectOf(`c${index}`)))
     await idle()

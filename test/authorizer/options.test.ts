@@ -82,12 +82,12 @@ describe('createAuthorizer', () => {
     ['null for a flag', { store, wildcardClientId: null }, '"wildcardClientId" option must be true or false'],
     ['a clock that does not tell', { store, clock: {} }, '"clock" option must have a function now()'],
     ['null as clock', { store, clock: null }, '"clock" option must have a function now()'],
-    ['an empty hasher', { store, hasher: {} }, '"hasher" option must be a password hasher'],
-    ['null as hasher', { store, hasher: null }, '"hasher" option must be a password hasher'],
+    ['an empty hasher', { store, hasher: {} }, '"hasher" option must be "native" or a password hasher'],
+    ['null as hasher', { store, hasher: null }, '"hasher" option must be "native" or a password hasher'],
     [
       'half a hasher',
       { store, hasher: { ...plainHasher(), close: undefined } },
-      '"hasher" option must be a password hasher',
+      '"hasher" option must be "native" or a password hasher',
     ],
     ['null as rules', { store, anonymous: null }, '"anonymous" option cannot be used: acl: must be an object'],
     [

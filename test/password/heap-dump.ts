@@ -3,7 +3,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { json } from 'node:stream/consumers'
 import { getHeapSnapshot } from 'node:v8'
-import { createVerifiedPasswords } from '../../src/password/verified.js'
+import { createFingerprint, createVerifiedPasswords } from '../../src/password/verified.js'
 
 const key = '["","1528361231","101"]'
 const passhash = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
@@ -20,7 +20,8 @@ function shown(text: string): string {
 }
 
 const verified = createVerifiedPasswords()
-withPassword(password => verified.add(key, passhash, password))
+const nameOf = createFingerprint()
+withPassword(password => verified.add(nameOf(key, passhash, password)))
 const { strings } = (await json(getHeapSnapshot())) as { strings: string[] }
 const dump = strings.join('\n')
 
@@ -34,5 +35,5 @@ const found = withPassword(password => {
   )
   return [password, ...traces].filter(trace => trace.length > 5 && dump.includes(trace))
 })
-const remembered = withPassword(password => verified.has(key, passhash, password))
+const remembered = withPassword(password => verified.has(nameOf(key, passhash, password)))
 console.log(JSON.stringify({ remembered, control: dump.includes(control), found }))

@@ -3,14 +3,32 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createVerifiedPasswords } from '../../src/password/verified.js'
+import {
+  createFingerprint,
+  createVerifiedPasswords,
+  type VerifiedPasswordsOptions,
+} from '../../src/password/verified.js'
 
 const key = '["","1528361231","101"]'
 const passhash = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
 
+/** A memory with the names of its own that what it is told is remembered by. */
+function memory(options?: VerifiedPasswordsOptions) {
+  const verified = createVerifiedPasswords(options)
+  const nameOf = createFingerprint()
+  return {
+    has: (...parts: readonly string[]) => verified.has(nameOf(...parts)),
+    add: (...parts: readonly string[]) => verified.add(nameOf(...parts)),
+    clear: () => verified.clear(),
+    get size() {
+      return verified.size
+    },
+  }
+}
+
 describe('createVerifiedPasswords', () => {
   it('knows what was added, and nothing that differs in any part', () => {
-    const verified = createVerifiedPasswords()
+    const verified = memory()
     expect(verified.has(key, passhash, 'secret')).toBe(false)
     verified.add(key, passhash, 'secret')
     expect(verified.has(key, passhash, 'secret')).toBe(true)
@@ -21,8 +39,8 @@ describe('createVerifiedPasswords', () => {
   })
 
   it('shares nothing with another one', () => {
-    createVerifiedPasswords().add(key, passhash, 'secret')
-    expect(createVerifiedPasswords().has(key, passhash, 'secret')).toBe(false)
+    memory().add(key, passhash, 'secret')
+    expect(memory().has(key, passhash, 'secret')).toBe(false)
   })
 
   it('never takes one list of texts for another, ill-formed text included', () => {
@@ -30,7 +48,7 @@ describe('createVerifiedPasswords', () => {
     const texts = fc.tuple(text, text, text)
     fc.assert(
       fc.property(texts, texts, (added, asked) => {
-        const verified = createVerifiedPasswords({ max: 10 })
+        const verified = memory({ max: 10 })
         verified.add(...added)
         expect(verified.has(...asked)).toBe(JSON.stringify(added) === JSON.stringify(asked))
       }),
@@ -52,7 +70,7 @@ describe('createVerifiedPasswords', () => {
 
   it('forgets after the time to live, counted from the proof and not from the last use', () => {
     let at = 0
-    const verified = createVerifiedPasswords({ ttlMs: 1_000, now: () => at })
+    const verified = memory({ ttlMs: 1_000, now: () => at })
     verified.add(key, passhash, 'secret')
     at = 1_000
     expect(verified.has(key, passhash, 'secret')).toBe(true)
@@ -65,7 +83,7 @@ describe('createVerifiedPasswords', () => {
 
   it('counts anew when a password is proven again', () => {
     let at = 0
-    const verified = createVerifiedPasswords({ ttlMs: 1_000, now: () => at })
+    const verified = memory({ ttlMs: 1_000, now: () => at })
     verified.add(key, passhash, 'secret')
     at = 900
     verified.add(key, passhash, 'secret')
@@ -74,7 +92,7 @@ describe('createVerifiedPasswords', () => {
   })
 
   it('keeps no more than max, and drops what was unused for longest', () => {
-    const verified = createVerifiedPasswords({ max: 2 })
+    const verified = memory({ max: 2 })
     verified.add(key, passhash, 'one')
     verified.add(key, passhash, 'two')
     verified.has(key, passhash, 'one')
@@ -84,7 +102,7 @@ describe('createVerifiedPasswords', () => {
   })
 
   it('forgets everything when it is cleared', () => {
-    const verified = createVerifiedPasswords()
+    const verified = memory()
     verified.add(key, passhash, 'secret')
     verified.clear()
     expect(verified.has(key, passhash, 'secret')).toBe(false)
@@ -92,7 +110,7 @@ describe('createVerifiedPasswords', () => {
   })
 
   it.each([{ max: 0 }, { ttlMs: 0 }])('remembers nothing with %j', options => {
-    const verified = createVerifiedPasswords(options)
+    const verified = memory(options)
     verified.add(key, passhash, 'secret')
     expect(verified.has(key, passhash, 'secret')).toBe(false)
     expect(verified.size).toBe(0)

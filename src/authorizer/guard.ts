@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Principal } from '../acl/types.js'
+import { type Limiter, type LimiterLimits, MemoryLimiter } from '../store/limiter.js'
+import type { RecordStore } from '../store/types.js'
+import { networkOf } from './network.js'
+import type { Settings } from './options.js'
+
+/** What is counted: an account from one address, an account, an address, and a known client by itself. */
+type LimitName = 'pair' | 'account' | 'address' | 'own'
+
+interface Limit {
+  readonly name: LimitName
+  readonly limits: LimiterLimits
+  readonly limiter: Limiter
+}
+
+/** What refuses a login. */
+export interface Block {
+  readonly key: string
+  readonly limit: Limit
+}
+
+/** How long a refusal is repeated without asking again, in milliseconds. */
+const REPEAT_MS = 1_000
+
+/** Most entries of each memory of the guard, about 200 bytes each. */
+const MAX_REMEMBERED = 50_000
+
+/** One who tries to log in. */
+export class Visitor {
+  /** Whether a client has logged in with this record from this address before. */
+  isKnown = false
+  readonly #parts: Readonly<Record<LimitName, readonly string[]>>
+  readonly #keys: Partial<Record<LimitName, string>> = {}
+
+  /** @param record The record asked for, or the one that decides where there is one. */
+  constructor({ mountpoint, username }: Principal, record: string, address: string | undefined) {
+    const network = address === undefined ? '' : networkOf(address)
+    this.#parts = {
+      pair: [mountpoint, username, network],
+      account: [mountpoint, username],
+      address: [network],
+      own: [record, network],
+    }
+  }
+
+  /** A key of fixed length, whatever names clients invent, that tells none of them. */
+  keyOf(name: LimitName): string {
+    const parts = JSON.stringify([name, ...this.#parts[name]])
+    this.#keys[name] ??= createHash('sha256').update(parts).digest('base64url')
+    return this.#keys[name]
+  }
+}
+
+/**
+ * Keeps passwords from being guessed: refuses logins unheard where too many have failed.
+ *
+ * A client that has logged in before from the same address has an allowance of its own, so that others cannot use it up.
+ * Whether an account exists makes no difference to what is counted and refused.
+ */
+export class Guard {
+  readonly #strangers: readonly Limit[]
+  readonly #own: Limit | undefined
+  readonly #known: Limiter | undefined
+  readonly #proven: number
+  /** Known visitors, by their own keys: not to be told to the store again, nor asked for. */
+  readonly #marks: LRUCache<string, true>
+  /** What was refused a moment ago, by own keys. */
+  readonly #blocks: LRUCache<string, Block>
+  /** Wrong passwords compared with what was proven while refusing, by the key that refuses. */
+  readonly #tries: LRUCache<string, number>
+  /** Ways to refuse those whose passwords are being judged, by key. */
+  readonly #underWay: Map<string, Set<() => void>> = new Map()
+
+  constructor({ throttle, store, now }: Pick<Settings, 'throttle' | 'store' | 'now'>) {
+    const limit = (name: LimitName, limits: LimiterLimits | undefined): Limit[] =>
+      limits === undefined ? [] : [{ name, limits, limiter: limiterOf(store, name, limits) }]
+    this.#strangers = [
+      ...limit('pair', throttle?.perPair),
+      ...limit('account', throttle?.perAccount),
+      ...limit('address', throttle?.perAddress),
+    ]
+    this.#own = limit('own', throttle?.perPair)[0]
+    this.#proven = throttle?.proven ?? 0
+    const knownMs = throttle?.knownMs ?? 0
+    // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless told.
+    const timed = { max: MAX_REMEMBERED, ttlResolution: 0, perf: { now: () => now() + 1 } }
+    this.#marks = new LRUCache({ ...timed, ttl: Math.max(1, Math.floor(knownMs / 2)) })
+    this.#blocks = new LRUCache({ ...timed, ttl: REPEAT_MS })
+    this.#tries = new LRUCache({ ...timed, ttl: REPEAT_MS })
+    const isOn = this.#strangers.length > 0 && knownMs > 0
+    if (isOn) this.#known = limiterOf(store, 'known', { points: 1, windowMs: knownMs, blockMs: knownMs })
+  }
+
+  /** Whether even a proven password has to be asked for: because too many wrong ones were compared with it. */
+  isShut(visitor: Visitor): boolean {
+    if (this.#strangers.length === 0) return false
+    if (this.#proven === 0) return true
+    const isKnown = this.#marks.has(visitor.keyOf('own'))
+    return this.#limitsFor(isKnown).some(({ name }) => (this.#tries.get(visitor.keyOf(name)) ?? 0) >= this.#proven)
+  }
+
+  /** What refuses a login, if anything does. */
+  async check(visitor: Visitor): Promise<Block | undefined> {
+    if (this.#strangers.length === 0) return undefined
+    const own = visitor.keyOf('own')
+    const repeated = this.#blocks.get(own)
+    if (repeated !== undefined) return repeated
+    const limits = [...this.#limitsFor(true), ...this.#limitsFor(false)]
+    const [isKnown, ...spent] = await Promise.all([
+      this.#marks.has(own) || (this.#known?.isSpent(own) ?? false),
+      ...limits.map(({ name, limiter }) => limiter.isSpent(visitor.keyOf(name))),
+    ])
+    visitor.isKnown = isKnown
+    const concerned = this.#limitsFor(isKnown)
+    const limit = limits.find((candidate, index) => spent[index] && concerned.includes(candidate))
+    if (limit === undefined) return undefined
+    const block = { limit, key: visitor.keyOf(limit.name) }
+    this.#blocks.set(own, block)
+    return block
+  }
+
+  /** A login was refused by a block, and its password was none that was proven before. */
+  missed({ key, limit }: Block): void {
+    const tries = (this.#tries.get(key) ?? 0) + 1
+    this.#tries.set(key, tries, { ttl: limit.limits.blockMs, noUpdateTTL: true })
+  }
+
+  /** Has `refuse` called if the points are used up while the password of the visitor is judged; returns what ends that. */
+  attend(visitor: Visitor, refuse: () => void): () => void {
+    const keys = this.#limitsFor(visitor.isKnown).map(({ name }) => visitor.keyOf(name))
+    for (const key of keys) {
+      const others = this.#underWay.get(key)
+      if (others === undefined) this.#underWay.set(key, new Set([refuse]))
+      else others.add(refuse)
+    }
+    return () => {
+      for (const key of keys) {
+        const others = this.#underWay.get(key)
+        if (others?.delete(refuse) && others.size === 0) this.#underWay.delete(key)
+      }
+    }
+  }
+
+  /** A login has failed. Resolves with whether so many have that this one is to be refused like those to come. */
+  async failed(visitor: Visitor): Promise<boolean> {
+    const outcomes = this.#limitsFor(visitor.isKnown).map(async ({ name, limiter, limits }) => {
+      const key = visitor.keyOf(name)
+      const count = await limiter.spend(key)
+      if (count >= limits.points) for (const refuse of [...(this.#underWay.get(key) ?? [])]) refuse()
+      return count > limits.points
+    })
+    return (await Promise.all(outcomes)).includes(true)
+  }
+
+  /** A login has succeeded. Nobody waits for what the store makes of it. */
+  passed(visitor: Visitor): void {
+    if (this.#known === undefined) return
+    const own = visitor.keyOf('own')
+    if (this.#marks.has(own)) return
+    this.#marks.set(own, true)
+    void this.#known.spend(own)
+  }
+
+  #limitsFor(isKnown: boolean): readonly Limit[] {
+    if (!isKnown) return this.#strangers
+    return this.#own === undefined ? [] : [this.#own]
+  }
+}
+
+function limiterOf(store: RecordStore, name: string, limits: LimiterLimits): Limiter {
+  return store.limiter?.(name, limits) ?? new MemoryLimiter(limits)
+}

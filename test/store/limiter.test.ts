@@ -1,0 +1,48 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { Limiters, MemoryLimiter } from '../../src/store/limiter.js'
+
+const limits = { points: 2, windowMs: 10_000, blockMs: 60_000 }
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('MemoryLimiter', () => {
+  it('counts by key, and says when the points are used up', async () => {
+    const limiter = new MemoryLimiter(limits)
+    expect(await limiter.isSpent('a')).toBe(false)
+    expect([await limiter.spend('a'), await limiter.isSpent('a')]).toEqual([1, false])
+    expect([await limiter.spend('a'), await limiter.isSpent('a')]).toEqual([2, true])
+    expect([await limiter.spend('a'), await limiter.isSpent('a')]).toEqual([3, true])
+    expect(await limiter.isSpent('b')).toBe(false)
+  })
+
+  it('begins anew when the window is over, and once blocked when the block is', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+    const limiter = new MemoryLimiter(limits)
+    await limiter.spend('a')
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(await limiter.spend('a')).toBe(1)
+    await limiter.spend('a')
+    await vi.advanceTimersByTimeAsync(59_999)
+    expect(await limiter.isSpent('a')).toBe(true)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await limiter.isSpent('a')).toBe(false)
+  })
+
+  it('keeps no more keys than it may, and forgets those touched longest ago', async () => {
+    const limiter = new MemoryLimiter({ ...limits, points: 1 }, 2)
+    for (const key of ['a', 'b', 'c']) await limiter.spend(key)
+    expect(await Promise.all(['a', 'b', 'c'].map(key => limiter.isSpent(key)))).toEqual([false, true, true])
+    expect(await limiter.spend('a')).toBe(1)
+  })
+})
+
+describe('Limiters', () => {
+  it('are shared by all who name the same and mean the same limits', () => {
+    const limiters = new Limiters((_, given) => new MemoryLimiter(given))
+    expect(limiters.get('pair', limits)).toBe(limiters.get('pair', { ...limits }))
+    expect(limiters.get('pair', limits)).not.toBe(limiters.get('account', limits))
+    expect(limiters.get('pair', limits)).not.toBe(limiters.get('pair', { ...limits, points: 3 }))
+  })
+})
