@@ -2,6 +2,7 @@ import { Cluster } from 'ioredis'
 import { Cluster as Cluster5 } from 'ioredis5'
 import { describe } from 'vitest'
 import { createRedisStore, type RedisTarget } from '../../src/redis/index.js'
+import { describeLimiter } from '../contract/limiter.js'
 import { describeRecordStore, type StoreSubject } from '../contract/record-store.js'
 import { describeSharedState } from '../contract/shared-state.js'
 import { type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
@@ -26,4 +27,5 @@ describe.each([
   }
   describeRecordStore(`a Redis store on a Cluster of ${name}`, subject)
   describeSharedState(`a Redis store on a Cluster of ${name}`, subject)
+  describeLimiter(`a Redis store on a Cluster of ${name}`, subject)
 })

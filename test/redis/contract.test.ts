@@ -1,6 +1,7 @@
 import { Redis as Redis6 } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis5'
 import { createRedisStore, type RedisStoreOptions, type RedisTarget } from '../../src/redis/index.js'
+import { describeLimiter } from '../contract/limiter.js'
 import { describeRecordStore, type StoreSubject } from '../contract/record-store.js'
 import { describeSharedState } from '../contract/shared-state.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
@@ -59,4 +60,5 @@ for (const [name, { target, options }] of Object.entries(variants)) {
   }
   describeRecordStore(name, subject)
   describeSharedState(name, subject)
+  describeLimiter(name, subject)
 }
