@@ -94,8 +94,6 @@ export class Watch {
       },
       unknown: () => {
         counts.unknowns++
-        // It was set up anew: what fails from now on is new as well.
-        this.#lastFailures.clear()
         this.listeners.tell({ type: 'unknown' })
       },
       live: at => {
