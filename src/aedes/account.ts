@@ -7,18 +7,18 @@ export type Judge = Pick<Session, 'authorizePublish' | 'authorizeSubscribe' | 'r
 
 /** Decides by what an account may do at this moment, and reports refusals as a session does. */
 export function accountJudge(authorizer: Authorizer, { principal, compiled }: Access): Judge {
-  const report = (action: Refusal['action'], subject: string, decision: Denied): Denied =>
-    authorizer.refuse({ principal, action, subject, decision })
+  const report = (action: Refusal['action'], subject: string, decision: Denied, detail?: string): Denied =>
+    authorizer.refuse({ principal, action, subject, decision, ...(detail !== undefined && { detail }) })
   return {
     authorizePublish(topic, facts) {
       const decision = compiled.authorizePublish(principal, topic, facts)
       return decision.allow ? decision : report('publish', topic, decision)
     },
-    authorizeSubscribe(filter, facts) {
+    authorizeSubscribe(filter, facts, detail) {
       const decision = compiled.authorizeSubscribe(principal, filter, facts)
-      return decision.allow ? decision : report('subscribe', filter, decision)
+      return decision.allow ? decision : report('subscribe', filter, decision, detail)
     },
-    refuse: (action, subject, reason) => report(action, subject, denied(reason)),
+    refuse: (action, subject, reason, detail) => report(action, subject, denied(reason), detail),
   }
 }
 

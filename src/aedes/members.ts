@@ -111,7 +111,8 @@ export class Members {
   end(member: Member): void {
     if (member.isEnded) return
     this.#live.delete(member)
-    const { client, owner } = member
+    const { client, owner, session } = member
+    const { leftMs } = session
     if (this.#holders.get(client.id) !== member) {
       member.end()
       return
@@ -126,7 +127,7 @@ export class Members {
     }
     this.#holders.delete(client.id)
     // The rules for anonymous clients never change.
-    if (!client.clean && owner.kind !== 'anonymous') this.#sleepers.add(client.id, owner)
+    if (!client.clean && owner.kind !== 'anonymous') this.#sleepers.add(client.id, owner, leftMs)
     this.onReleased(member)
   }
 

@@ -5,6 +5,8 @@ import type { SessionOwner } from './owners.js'
 export class Sleepers {
   readonly #owners: Map<string, SessionOwner> = new Map()
   readonly #byAccount: Map<string, Set<string>> = new Map()
+  /** Moments of the monotonic clock at which accounts end; those that do. */
+  readonly #ends: Map<string, number> = new Map()
   readonly #max: number
 
   /** @param max Beyond it, the one longest asleep is no longer followed. */
@@ -16,8 +18,10 @@ export class Sleepers {
     return this.#owners.get(clientId)
   }
 
-  add(clientId: string, owner: SessionOwner): void {
+  /** @param leftMs Milliseconds until the account ends; `Infinity` for never. */
+  add(clientId: string, owner: SessionOwner, leftMs: number): void {
     this.delete(clientId)
+    this.expectEnd(clientId, leftMs)
     this.#owners.set(clientId, owner)
     const account = accountText(owner)
     const clientIds = this.#byAccount.get(account)
@@ -28,7 +32,20 @@ export class Sleepers {
     this.delete(longestAsleep!)
   }
 
+  /** Takes note of when the account of a sleeping session ends. */
+  expectEnd(clientId: string, leftMs: number): void {
+    if (Number.isFinite(leftMs)) this.#ends.set(clientId, performance.now() + leftMs)
+    else this.#ends.delete(clientId)
+  }
+
+  /** Client ids of the sessions whose accounts have ended. */
+  overdue(): readonly string[] {
+    const now = performance.now()
+    return [...this.#ends].filter(([, endsAt]) => now >= endsAt).map(([clientId]) => clientId)
+  }
+
   delete(clientId: string): void {
+    this.#ends.delete(clientId)
     const owner = this.#owners.get(clientId)
     if (owner === undefined) return
     this.#owners.delete(clientId)

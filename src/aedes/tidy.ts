@@ -7,8 +7,11 @@ import { isKept, withoutNode } from './settle.js'
 import { dropFilters, dropFromQueue, wipeSession } from './stored.js'
 import { isUncovered } from './verdict.js'
 
+/** How often it is looked whether accounts of stored sessions have ended, in milliseconds. */
+const EXPIRY_LOOK_MS = 1_000
+
 /**
- * Follows the changes of records for sessions whose clients are away: what the rules no longer cover leaves the store, and
+ * Follows the changes and the ends of records for sessions whose clients are away: what the rules no longer cover leaves the store, and
  * a session without an account leaves it whole. Runs behind, one session at a time; nobody waits for it, since the next
  * login makes the same check, and every delivery its own.
  *
@@ -26,12 +29,16 @@ export function tidyUp(context: Context): () => void {
     }
     isRunning = false
   }
-  const unwatch = context.authorizer.store.watch(event => {
-    if (event.type !== 'changed') return
-    for (const clientId of context.sleepers.concernedBy(event.key)) waiting.add(clientId)
+  const tidy = (clientIds: Iterable<string>): void => {
+    for (const clientId of clientIds) waiting.add(clientId)
     void run()
+  }
+  const unwatch = context.authorizer.store.watch(event => {
+    if (event.type === 'changed') tidy(context.sleepers.concernedBy(event.key))
   })
+  const timer = setInterval(() => tidy(context.sleepers.overdue()), EXPIRY_LOOK_MS).unref()
   return () => {
+    clearInterval(timer)
     unwatch()
     waiting.clear()
   }
@@ -53,6 +60,7 @@ export async function tidySession(context: Context, clientId: string): Promise<v
     try {
       const granted = await authorizer.access({ mountpoint, clientId, username })
       if (granted.allow) {
+        sleepers.expectEnd(clientId, granted.access.leftMs)
         await gate.exclusively(clientId, () => dropUncovered(context, granted.access))
       } else if (isGone(granted.reason)) {
         await gate.exclusively(clientId, () => wipeSession(persistence, clientId))

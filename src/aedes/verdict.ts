@@ -1,6 +1,6 @@
 import { denied } from '../acl/rule.js'
 import { isTooDeep, topicFilterProblem } from '../acl/topic.js'
-import type { Decision, Qos, SubscribeRule } from '../acl/types.js'
+import type { Decision, DenyReason, Qos, SubscribeRule } from '../acl/types.js'
 import type { Session } from '../authorizer/types.js'
 import type { Judge } from './account.js'
 import type { BrokerClient, Message, Subscription } from './broker.js'
@@ -10,6 +10,9 @@ import { canApply, factsOf, modifiersOf, NOWHERE_PREFIX, topicProblem } from './
 import { isLasting } from './refusal.js'
 
 const SHARE_PREFIX = '$share/'
+
+/** What events say of a subscription that is taken away. The client did not ask, and is not told. */
+const DROPPED = 'a subscription it had is dropped'
 
 /** Decides; sends nothing. */
 export function judgePublish(context: Context, judge: Judge, packet: Message): Decision {
@@ -26,25 +29,36 @@ export function judgePublish(context: Context, judge: Judge, packet: Message): D
   })
 }
 
-/** Decides; sends nothing. What aedes cannot keep to is refused with a reason of its own. */
-export function judgeSubscribe(context: Context, judge: Judge, { topic, qos }: Subscription): Decision {
+/**
+ * Decides; sends nothing. What aedes cannot keep to is refused with a reason of its own.
+ *
+ * @param detail What the event of a refusal tells besides.
+ */
+export function judgeSubscribe(context: Context, judge: Judge, subscription: Subscription, detail?: string): Decision {
+  const { topic, qos } = subscription
   return withoutThrowing(context, 'authorizeSubscribe', () => {
-    if (topicFilterProblem(topic) !== undefined) return judge.refuse('subscribe', topic, 'filter_invalid')
-    // aedes would answer with an error, and a stored one would keep its client from logging in.
-    if (isTooDeep(topic, context.broker.maxTopicLevels)) return judge.refuse('subscribe', topic, 'too_deep')
-    if (topic.startsWith(NOWHERE_PREFIX)) return judge.refuse('subscribe', topic, 'no_matching_rule')
-    // aedes takes it for an ordinary name.
-    if (topic.startsWith(SHARE_PREFIX)) return judge.refuse('subscribe', topic, 'shared_subscription_unsupported')
-    const decision = judge.authorizeSubscribe(topic, { qos: qos as Qos })
+    const problem = filterProblem(context, topic)
+    if (problem !== undefined) return judge.refuse('subscribe', topic, problem, detail)
+    const decision = judge.authorizeSubscribe(topic, { qos: qos as Qos }, detail)
     if (!decision.allow || (decision.rule as SubscribeRule).modifiers === undefined) return decision
     // aedes would store and look up the requested filter, and map no UNSUBSCRIBE back.
-    return judge.refuse('subscribe', topic, 'modifiers_unsupported')
+    return judge.refuse('subscribe', topic, 'modifiers_unsupported', detail)
   })
 }
 
-/** Tells whether the rules, and not the state of the store, forbid a subscription. */
+/** What no rule can allow. */
+function filterProblem({ broker }: Context, filter: string): DenyReason | undefined {
+  if (topicFilterProblem(filter) !== undefined) return 'filter_invalid'
+  // aedes would answer with an error, and a stored one would keep its client from logging in.
+  if (isTooDeep(filter, broker.maxTopicLevels)) return 'too_deep'
+  if (filter.startsWith(NOWHERE_PREFIX)) return 'no_matching_rule'
+  // aedes takes it for an ordinary name.
+  return filter.startsWith(SHARE_PREFIX) ? 'shared_subscription_unsupported' : undefined
+}
+
+/** Tells whether the rules, and not the state of the store, forbid a subscription that the client has. It is to go then. */
 export function isUncovered(context: Context, judge: Judge, subscription: Subscription): boolean {
-  const decision = judgeSubscribe(context, judge, subscription)
+  const decision = judgeSubscribe(context, judge, subscription, DROPPED)
   return !decision.allow && isLasting(decision.reason)
 }
 

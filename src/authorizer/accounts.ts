@@ -22,6 +22,8 @@ export interface Account {
  * long as one of them does.
  */
 export class AccountMaker {
+  /** Whether any record ended by the clock of the system. */
+  hasEnds = false
   readonly #settings: Settings
   readonly #shared: Map<string, WeakRef<CompiledAcl>> = new Map()
   readonly #gone: FinalizationRegistry<string> = new FinalizationRegistry(digest => {
@@ -42,6 +44,7 @@ export class AccountMaker {
     const { expiresAt = Number.POSITIVE_INFINITY } = record
     if (!isNumber(expiresAt)) throw new RecordInvalid('expiresAt', 'must be an integer of Unix seconds')
     if (!isNumber(expiresAtMs)) throw new RecordInvalid('', 'expiry in the store must be a number')
+    this.hasEnds ||= expiresAt !== Number.POSITIVE_INFINITY
     const leftMs = Math.min(expiresAt * 1_000, expiresAtMs) - Date.now()
     return {
       key: Object.freeze({ mountpoint: key.mountpoint, clientId: key.clientId, username: key.username }),

@@ -97,8 +97,8 @@ class StoreAuthorizer implements Authorizer {
     })
     this.#login = new Login(settings, this.#resolver, this.#sessions, this.#emitter)
     this.#unwatch = store.watch(event => this.#hear(event), { decidesForMs: this.#trust.longestMs })
-    const sweepMs = Math.min(SWEEP_MS, staleWindowMs / 4, maxAgeMs / 4)
-    this.#sweep = setInterval(() => void this.#sessions.sweep(), sweepMs).unref()
+    const look = () => (settings.wasClockSet() && this.#cache.hasEnds ? this.#renew() : void this.#sessions.sweep())
+    this.#sweep = setInterval(look, Math.min(SWEEP_MS, staleWindowMs / 4, maxAgeMs / 4)).unref()
   }
 
   async ready(): Promise<void> {
@@ -201,8 +201,8 @@ class StoreAuthorizer implements Authorizer {
     return this.#closing
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   get #isClosed(): boolean {

@@ -15,6 +15,9 @@ export interface LooseDenial {
   readonly detail?: string | undefined
 }
 
+/** A refusal of a session. */
+export type SessionDenial = Pick<LooseDenial, 'action' | 'decision' | 'detail'> & { readonly subject: string }
+
 /** Turns refusals into `denied` events, and keeps one client from flooding them. */
 export class DenialReporter {
   readonly #emitter: Emitter
@@ -27,16 +30,18 @@ export class DenialReporter {
     this.#now = now
   }
 
-  ofSession(session: LiveSession, action: Action, subject: string, decision: Denied): void {
+  ofSession(session: LiveSession, denial: SessionDenial): void {
     if (!this.#isHeard) return
     const now = this.#now()
     session.denials ??= new Allowance(now)
     const suppressed = session.denials.take(now)
     if (suppressed === undefined) return
     const { principal, address } = session
+    const { action, decision, detail } = denial
     if (action === 'connect') this.#loops.refusedLogin(principal, address, decision)
-    else if (this.#loops.refusal(session, action, subject, decision)) return
-    this.#emit({ principal, action, subject, decision, address }, suppressed, session)
+    // What is told for another reason than that the client asked is no part of a loop.
+    else if (detail === undefined && this.#loops.refusal(session, denial)) return
+    this.#emit({ principal, address, ...denial }, suppressed, session)
   }
 
   loose(denial: LooseDenial): void {

@@ -20,6 +20,13 @@ interface Occurrence {
   readonly isShared: boolean
 }
 
+/** What a session refused. */
+interface SessionRefusal {
+  readonly action: Action
+  readonly subject: string
+  readonly decision: Denied
+}
+
 /** One thing that happens again and again, as counted here. */
 interface Bout {
   count: number
@@ -101,7 +108,7 @@ export class LoopWatch {
   }
 
   /** A session refused something. Returns whether that belongs to a loop, which is told for itself. */
-  refusal(session: Session, action: Action, subject: string, decision: Denied): boolean {
+  refusal(session: Session, { action, subject, decision }: SessionRefusal): boolean {
     if (!LASTING.has(decision.reason) || (action !== 'publish' && action !== 'subscribe')) return false
     const { principal, address } = session
     const key = [action, principal.mountpoint, principal.clientId, principal.username, subject, decision.reason]

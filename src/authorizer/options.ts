@@ -5,6 +5,7 @@ import { integerOption } from '../options.js'
 import type { PasswordHasher } from '../password/types.js'
 import type { RecordStore } from '../store/types.js'
 import { type Throttle, type ThrottleOptions, throttleOption } from './throttle-options.js'
+import { watchWallClock } from './wall-clock.js'
 
 /** Options of `createAuthorizer`. All times are in milliseconds and integers. */
 export interface AuthorizerOptions {
@@ -179,6 +180,8 @@ export interface Settings extends Readonly<Record<keyof typeof AUTHORIZER_DEFAUL
   readonly hasher: PasswordHasher | 'native' | undefined
   readonly throttle: Throttle | undefined
   readonly now: () => number
+  /** Whether the clock of the system was set since this last said so. */
+  readonly wasClockSet: () => boolean
 }
 
 const NAMES: ReadonlySet<string> = new Set([
@@ -237,6 +240,8 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
     hasher,
     throttle: throttleOption(options.throttle),
     now: () => clock.now(),
+    // A clock of the caller's own need not go as that of the system does.
+    wasClockSet: clock === performance ? watchWallClock(() => clock.now()) : () => false,
   }
 }
 

@@ -61,6 +61,11 @@ export class RecordCache {
     return { records: this.#present.size, absent: this.#absent.size, loading: this.#loads.size }
   }
 
+  /** Whether there were records that end by the clock of the system. */
+  get hasEnds(): boolean {
+    return this.#accounts.hasEnds
+  }
+
   /** What is held for a key, if it may be used without asking; see {@link Trust.isFresh} for the share. */
   held(key: RecordKey, share?: number): Known | undefined {
     return this.#held(encodeRecordKey(key), share)

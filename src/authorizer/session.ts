@@ -90,6 +90,10 @@ export class LiveSession implements Session {
     return this.#account
   }
 
+  get leftMs(): number {
+    return (this.#account?.endsAt ?? NEVER) - this.#context.trust.now()
+  }
+
   get acl(): Acl {
     return this.#compiled.acl
   }
@@ -115,9 +119,9 @@ export class LiveSession implements Session {
     return decision.allow ? decision : this.#report('publish', topic, decision)
   }
 
-  authorizeSubscribe(filter: string, facts?: SubscribeFacts): Decision {
+  authorizeSubscribe(filter: string, facts?: SubscribeFacts, detail?: string): Decision {
     const decision = this.#refusalNow() ?? this.#compiled.authorizeSubscribe(this.principal, filter, facts)
-    if (!decision.allow) return this.#report('subscribe', filter, decision)
+    if (!decision.allow) return this.#report('subscribe', filter, decision, detail)
     const rule = decision.rule as SubscribeRule
     if (rule.modifiers !== undefined) {
       this.#rewriters ??= new Set()
@@ -134,8 +138,8 @@ export class LiveSession implements Session {
     return rewriter === undefined ? this.#report('receive', topic, decision) : { allow: true, rule: rewriter }
   }
 
-  refuse(action: Action, subject: string, reason: DenyReason): Denied {
-    return this.#report(action, subject, denied(reason))
+  refuse(action: Action, subject: string, reason: DenyReason, detail?: string): Denied {
+    return this.#report(action, subject, denied(reason), detail)
   }
 
   onChange(listener: ChangeListener): () => void {
@@ -295,8 +299,8 @@ export class LiveSession implements Session {
     return undefined
   }
 
-  #report(action: Action, subject: string, decision: Denied): Denied {
-    this.#context.denials.ofSession(this, action, subject, decision)
+  #report(action: Action, subject: string, decision: Denied, detail?: string): Denied {
+    this.#context.denials.ofSession(this, { action, subject, decision, detail })
     return decision
   }
 

@@ -2,16 +2,17 @@ import type { Principal } from '../acl/types.js'
 import { RecordInvalid } from '../errors.js'
 import type { RecordKey } from '../record/types.js'
 import type { ChangeEffects } from '../store/types.js'
-import type { Account } from './accounts.js'
 import { DenialReporter } from './denials.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
+import { Expiries } from './expiries.js'
 import type { LoopWatch } from './loops.js'
 import type { Settings } from './options.js'
 import type { Known } from './record-cache.js'
 import type { ResolveOptions, Resolver } from './resolver.js'
 import { LiveSession, type SessionContext, type Snapshot } from './session.js'
 import { SessionIndex } from './session-index.js'
+import { causeToRevoke, isSameKey, rank } from './succession.js'
 import { Tally } from './tally.js'
 import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, SessionChange } from './types.js'
@@ -51,6 +52,7 @@ export class Sessions implements SessionContext {
   readonly #loops: LoopWatch
   readonly #policy: 'newest' | 'first'
   readonly #index: SessionIndex
+  readonly #expiries: Expiries
   readonly #refreshing: Map<LiveSession, Refreshing> = new Map()
   /** Listeners at work, so that who reported the change can wait for them. */
   readonly #telling: Map<LiveSession, Promise<unknown>> = new Map()
@@ -71,6 +73,7 @@ export class Sessions implements SessionContext {
     this.#policy = settings.takeover
     this.denials = new DenialReporter(emitter, loops, trust.now)
     this.#index = new SessionIndex(settings.wildcardClientId)
+    this.#expiries = new Expiries(trust.now, session => this.#look(session, trust.now()))
   }
 
   get size(): number {
@@ -97,6 +100,7 @@ export class Sessions implements SessionContext {
     const holder = this.#index.holder(principal)
     this.#index.add(session)
     this.#expect(session)
+    this.#expectEnd(session)
     if (holder !== undefined) {
       const addresses = [holder.address, address] as const
       const isOwn = isSameKey(session.recordKey, holder.recordKey)
@@ -110,6 +114,7 @@ export class Sessions implements SessionContext {
 
   closed(session: LiveSession): void {
     this.#index.remove(session)
+    this.#expiries.forget(session)
     this.#due.delete(session)
   }
 
@@ -179,6 +184,7 @@ export class Sessions implements SessionContext {
   /** Ends all sessions without cutting their clients. */
   closeAll(): void {
     for (const session of this.#index.values()) session.close()
+    this.#expiries.close()
   }
 
   #isQuiet(): boolean {
@@ -190,6 +196,11 @@ export class Sessions implements SessionContext {
   /** Takes care that the sweep comes to a session in time. */
   #expect(session: LiveSession): void {
     this.#quietUntil = Math.min(this.#quietUntil, session.quietUntil(REFRESH_SHARE))
+  }
+
+  /** Takes care that a session ends with its record, to the moment. */
+  #expectEnd(session: LiveSession): void {
+    this.#expiries.expect(session, session.account?.endsAt ?? Number.POSITIVE_INFINITY)
   }
 
   #look(session: LiveSession, now: number): void {
@@ -278,6 +289,7 @@ export class Sessions implements SessionContext {
     }
     const change = session.replace(account, known)
     this.#expect(session)
+    this.#expectEnd(session)
     if (change !== undefined) this.#announce(session, change, tally)
   }
 
@@ -297,26 +309,4 @@ export class Sessions implements SessionContext {
 
 function nextTurn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
-}
-
-/** Why a session must end, given the record that decides for it now. */
-function causeToRevoke(
-  before: Account | undefined,
-  account: Account | undefined,
-  now: number,
-): RevokeCause | undefined {
-  if (before === undefined || account === undefined) return 'deleted'
-  // Another record decides: its password was not proven by this client.
-  if (!isSameKey(account.key, before.key)) return account.key.clientId === '*' ? 'deleted' : 'password'
-  if (account.passhash !== before.passhash) return 'password'
-  return now >= account.endsAt ? 'expired' : undefined
-}
-
-function rank(key: RecordKey | undefined): number {
-  return key === undefined ? 0 : key.clientId === '*' ? 1 : 2
-}
-
-function isSameKey(a: RecordKey | undefined, b: RecordKey | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b
-  return a.mountpoint === b.mountpoint && a.clientId === b.clientId && a.username === b.username
 }

@@ -116,19 +116,25 @@ export interface Session {
   readonly address: string | undefined
   /** Key of the record that decides: the exact one, or the `*` one. `undefined` for an anonymous client. */
   readonly recordKey: RecordKey | undefined
+  /** Milliseconds until the record ends by itself; `Infinity` for never. */
+  readonly leftMs: number
   /** The rules in force. */
   readonly acl: Acl
   /** Decides; sends nothing. Whether the client may publish to this topic name. */
   authorizePublish(topic: string, facts?: PublishFacts): Decision
-  /** Decides; sends nothing. Whether the client may hold this subscription. */
-  authorizeSubscribe(filter: string, facts?: SubscribeFacts): Decision
+  /**
+   * Decides; sends nothing. Whether the client may hold this subscription.
+   *
+   * @param detail What the `denied` event of a refusal tells besides, e.g. that the client had the subscription before.
+   */
+  authorizeSubscribe(filter: string, facts?: SubscribeFacts, detail?: string): Decision
   /** Decides; sends nothing. Whether a message of this topic name may be handed to the client. */
   authorizeReceive(topic: string): Decision
   /**
    * Makes a refusal that the adapter itself decided (what its broker cannot do) visible like any other: reports it as a
    * `denied` event and returns it.
    */
-  refuse(action: Action, subject: string, reason: DenyReason): Denied
+  refuse(action: Action, subject: string, reason: DenyReason, detail?: string): Denied
   /**
    * Aborts when the client must be cut; the reason is a {@link RevokeCause}. Its listeners must not throw. Made when it is
    * first read, and takes most of a kilobyte: with many sessions, {@link onRevoked} is the lighter way.

@@ -1,0 +1,76 @@
+import type { LiveSession } from './session.js'
+
+/** Sessions that end within so many milliseconds of each other are ended together, none of them early. */
+const STEP_MS = 10
+
+/** Longest time that a timer of Node can take. */
+const MAX_DELAY_MS = 2_147_483_647
+
+/** When the records of live sessions end by themselves: one timer, for the next of them. */
+export class Expiries {
+  readonly #now: () => number
+  readonly #end: (session: LiveSession) => void
+  readonly #byMoment: Map<number, Set<LiveSession>> = new Map()
+  readonly #moments: Map<LiveSession, number> = new Map()
+  #next = Number.POSITIVE_INFINITY
+  #timer: NodeJS.Timeout | undefined
+
+  /** @param end Called with each session whose moment has come. It is no longer expected then. */
+  constructor(now: () => number, end: (session: LiveSession) => void) {
+    this.#now = now
+    this.#end = end
+  }
+
+  /** Expects the end of a session at that moment of the monotonic clock, and no other; `Infinity` for none. */
+  expect(session: LiveSession, endsAt: number): void {
+    const moment = Math.ceil(endsAt / STEP_MS) * STEP_MS
+    if (this.#moments.get(session) === moment) return
+    this.forget(session)
+    if (!Number.isFinite(moment)) return
+    this.#moments.set(session, moment)
+    const together = this.#byMoment.get(moment)
+    if (together === undefined) this.#byMoment.set(moment, new Set([session]))
+    else together.add(session)
+    if (moment < this.#next) this.#arm(moment)
+  }
+
+  forget(session: LiveSession): void {
+    const moment = this.#moments.get(session)
+    if (moment === undefined) return
+    this.#moments.delete(session)
+    const together = this.#byMoment.get(moment)
+    together?.delete(session)
+    // The timer stays: it finds nothing, and is set for the next.
+    if (together?.size === 0) this.#byMoment.delete(moment)
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    this.#byMoment.clear()
+    this.#moments.clear()
+  }
+
+  #arm(moment: number): void {
+    clearTimeout(this.#timer)
+    this.#next = moment
+    if (moment === Number.POSITIVE_INFINITY) return
+    const delayMs = Math.min(Math.max(0, Math.ceil(moment - this.#now())), MAX_DELAY_MS)
+    this.#timer = setTimeout(() => this.#look(), delayMs).unref()
+  }
+
+  #look(): void {
+    const now = this.#now()
+    let next = Number.POSITIVE_INFINITY
+    for (const [moment, together] of [...this.#byMoment]) {
+      if (moment > now) {
+        next = Math.min(next, moment)
+        continue
+      }
+      for (const session of [...together]) {
+        this.forget(session)
+        this.#end(session)
+      }
+    }
+    this.#arm(next)
+  }
+}
