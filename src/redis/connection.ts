@@ -1,5 +1,5 @@
 import type { Bytes, Command, NodeClient } from './client.js'
-import { CommandFailure, isReplyError, lossOf, refusal } from './failure.js'
+import { CommandFailure, isReplyError, lossOf, NOT_MASTER, refusal } from './failure.js'
 import { within } from './time.js'
 
 /** A reply as RESP2 has it, strings as buffers. */
@@ -77,11 +77,15 @@ export class Connection {
     })
     this.#underWay.add(fail)
     try {
-      const replies = Promise.all(commands.map(command => this.#send(command)))
-      return await within(Promise.race([replies, lost]), timeoutMs, () => {
+      const replied = Promise.all(commands.map(command => this.#send(command)))
+      const replies = await within(Promise.race([replied, lost]), timeoutMs, () => {
         this.destroy(new CommandFailure('lost', 'connection destroyed, since a command was not answered in time'))
         return new CommandFailure('timeout', `no reply within ${timeoutMs} ms`)
       })
+      // The next connection may lead to the successor.
+      const stale = replies.find(reply => reply instanceof CommandFailure && NOT_MASTER.has(reply.code))
+      if (stale !== undefined) this.destroy(stale)
+      return replies
     } finally {
       this.#underWay.delete(fail)
     }

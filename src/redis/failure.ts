@@ -23,6 +23,12 @@ export class CommandFailure extends Error {
   }
 }
 
+/** Answers to a write that say no more than that this user, or this server for now, may not write. */
+export const CANNOT_WRITE: ReadonlySet<string> = new Set(['NOPERM', 'OOM', 'MISCONF'])
+
+/** Answers of a server that is not the master of its data, or is one that its replicas may have left. */
+export const NOT_MASTER: ReadonlySet<string> = new Set(['READONLY', 'NOREPLICAS', 'MASTERDOWN'])
+
 /** Whether ioredis, of either version, made this error from an error reply of the server. */
 export function isReplyError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError'

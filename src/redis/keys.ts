@@ -19,6 +19,8 @@ export interface KeySpace {
   sharedKey(name: string): Buffer
   /** Start of the keys that count something. */
   limiterPrefix(name: string): string
+  /** A key that never exists. */
+  readonly witnessKey: Buffer
   /** The channel that is subscribed to. No MQTT client can publish to a name with `#`, whatever bridges MQTT to Redis. */
   readonly channel: string
   /** Redis key of a record key's canonical text. */
@@ -40,6 +42,7 @@ export function createKeySpace({ keyPrefix, ownPrefix }: RedisSettings, node: st
     beatKey: end => Buffer.from(`${beatPrefix}${++beats}${end}`),
     sharedKey: name => Buffer.from(`${keyPrefix}${ownPrefix}shared:${name}`),
     limiterPrefix: name => `${keyPrefix}${ownPrefix}throttle:${name}`,
+    witnessKey: Buffer.from(`${beatPrefix}witness`),
     channel: `${keyPrefix}${ownPrefix}#`,
     redisKey: text => Buffer.concat([prefix, Buffer.from(text)]),
     recordKey: redisKey => {

@@ -1,4 +1,5 @@
 import type { StoreLink } from '../store/types.js'
+import type { Command } from './client.js'
 import type { Connection } from './connection.js'
 import type { CommandFailure } from './failure.js'
 import type { Lane } from './lane.js'
@@ -29,6 +30,12 @@ export interface RecordServer {
 
 /** The servers that hold records: one, or the masters of a Cluster. */
 export interface Nodes {
+  /**
+   * A write of nothing, sent before each read: a server that has ceased to be the master, or lost its replicas and was
+   * told to take no writes then, refuses it, and would go on answering reads with what has long changed elsewhere. Left
+   * out in a Cluster, whose nodes refuse reads themselves.
+   */
+  readonly witness?: Command
   /** Way to the server that has a key. */
   laneOf(redisKey: Buffer): Promise<Lane>
   /** Which Redis it is, for people. */

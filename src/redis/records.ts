@@ -4,7 +4,7 @@ import { digestOf, recordConflict } from '../store/write.js'
 import { publish } from './channel.js'
 import type { Command } from './client.js'
 import type { Connection, Reply } from './connection.js'
-import { CommandFailure } from './failure.js'
+import { CANNOT_WRITE, CommandFailure } from './failure.js'
 import type { Nodes } from './nodes.js'
 
 /** How often a command follows the advice of a Cluster node that does not own its key. */
@@ -47,8 +47,11 @@ export class RecordCommands {
 
   /** Reads a value together with its expiry, so that neither belongs to another moment. */
   async read(redisKey: Buffer): Promise<StoredValue | undefined> {
-    const replies = await this.send(redisKey, [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']])
-    const [bytes, ttlMs] = Array.isArray(replies[3]) ? (replies[3] as readonly Reply[]) : []
+    const { witness } = this.#nodes
+    const reading: Command[] = [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']]
+    const replies = await this.send(redisKey, witness === undefined ? reading : [witness, ...reading])
+    const result = replies.at(-1)
+    const [bytes, ttlMs] = Array.isArray(result) ? (result as readonly Reply[]) : []
     if (bytes instanceof CommandFailure) throw notAString(bytes)
     if (bytes === null) return undefined
     if (Buffer.isBuffer(bytes) && typeof ttlMs === 'number') return { bytes, ttlMs }
@@ -146,7 +149,7 @@ export class RecordCommands {
       const connection = await lane.acquire(this.#timeoutMs)
       await prepare?.(connection)
       const replies = await connection.requestAll(commands, this.#timeoutMs)
-      const refusal = replies.find(reply => reply instanceof CommandFailure)
+      const refusal = replies.find((reply, at) => isRefusal(reply, commands[at] === this.#nodes.witness))
       if (refusal === undefined) return replies
       if (isStuck(commands, replies)) connection.destroy(refusal)
       if (redirections === MAX_REDIRECTIONS || !(await this.#nodes.redirected(refusal))) {
@@ -156,9 +159,15 @@ export class RecordCommands {
   }
 }
 
+/** Whether a reply refuses. That this user may not write does not matter to a witness. */
+function isRefusal(reply: Reply, isWitness: boolean): reply is CommandFailure {
+  return reply instanceof CommandFailure && !(isWitness && CANNOT_WRITE.has(reply.code))
+}
+
 /** Whether a transaction was begun and its EXEC refused for itself: the connection would queue whatever comes next. */
 function isStuck(commands: readonly Command[], replies: readonly Reply[]): boolean {
-  if (commands[0]?.[0] !== 'multi' || replies[0] instanceof CommandFailure) return false
+  const start = commands.findIndex(([name]) => name === 'multi')
+  if (start < 0 || replies[start] instanceof CommandFailure) return false
   const last = replies.at(-1)
   return last instanceof CommandFailure && last.code !== 'EXECABORT'
 }

@@ -1,3 +1,4 @@
+import type { Command } from './client.js'
 import type { KeySpace } from './keys.js'
 import { Lane } from './lane.js'
 import { Link, type LinkEvents } from './link.js'
@@ -10,6 +11,7 @@ import { Backoff } from './time.js'
 /** One server, or the master that sentinels name. */
 export class SingleNode implements Nodes {
   readonly #server: Server
+  readonly witness: Command
   readonly #settings: RedisSettings
   readonly #keys: KeySpace
   readonly #lane: Lane
@@ -19,6 +21,7 @@ export class SingleNode implements Nodes {
     this.#server = server
     this.#settings = settings
     this.#keys = keys
+    this.witness = ['set', keys.witnessKey, '', 'xx', 'px', '1']
     const backoff = new Backoff(settings.reconnectMinMs, settings.reconnectMaxMs)
     this.#lane = new Lane(signal => server.open('data', signal), backoff)
   }

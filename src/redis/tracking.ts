@@ -1,13 +1,10 @@
 import { BeatReturn } from './beat.js'
 import type { Connection, Reply } from './connection.js'
-import { CommandFailure } from './failure.js'
+import { CANNOT_WRITE, CommandFailure } from './failure.js'
 import type { Arm, News, SourceContext } from './link.js'
 
 /** Name under which Redis delivers invalidations. It is not a channel that anybody is subscribed to. */
 const INVALIDATE = Buffer.from('__redis__:invalidate')
-
-/** Answers to a `SET` that say no more than that this user, or this server for now, may not write. */
-const CANNOT_WRITE: ReadonlySet<string> = new Set(['NOPERM', 'OOM', 'MISCONF'])
 
 /**
  * Hears of changes by broadcast tracking: the server sends the name of every record key that anybody changes, to a

@@ -26,6 +26,10 @@ export interface TcpProxy {
   drop(direction: Direction | undefined): void
   /** Shows what arrives from one side, before it is passed on. */
   watch(direction: Direction, listener: (chunk: Buffer) => void): void
+  /** Sends something of its own to the server, on every connection, and keeps the answer from the client. */
+  inject(request: string, answer: string): void
+  /** Leads new connections to another port. */
+  retarget(port: number): void
   close(): Promise<void>
 }
 
@@ -43,6 +47,7 @@ class Flow {
   readonly direction: Direction
   readonly #faults: Faults
   readonly #held: { readonly chunk: Buffer | undefined; readonly dueAt: number }[] = []
+  #kept = ''
 
   constructor(from: Socket, to: Socket, direction: Direction, faults: Faults) {
     this.#to = to
@@ -50,7 +55,7 @@ class Flow {
     this.#faults = faults
     from.on('data', chunk => {
       if (faults.watched?.direction === direction) faults.watched.listener(chunk)
-      this.#take(chunk)
+      this.#take(this.#without(chunk))
     })
     from.on('end', () => this.#take(undefined))
     // A reset makes the sender's system forget what was not delivered yet; a plain end does not.
@@ -64,6 +69,16 @@ class Flow {
 
   get held(): Buffer {
     return Buffer.concat(this.#held.map(({ chunk }) => chunk ?? Buffer.alloc(0)))
+  }
+
+  /** Sends something that did not come from the other side. */
+  inject(request: string): void {
+    this.#to.write(request)
+  }
+
+  /** Leaves out the next answer that reads like this. */
+  keep(answer: string): void {
+    this.#kept = answer
   }
 
   flush(): void {
@@ -80,6 +95,14 @@ class Flow {
     }
   }
 
+  #without(chunk: Buffer): Buffer {
+    const at = this.#kept === '' ? -1 : chunk.indexOf(this.#kept)
+    if (at < 0) return chunk
+    const end = at + this.#kept.length
+    this.#kept = ''
+    return Buffer.concat([chunk.subarray(0, at), chunk.subarray(end)])
+  }
+
   #take(chunk: Buffer | undefined): void {
     this.#held.push({ chunk, dueAt: performance.now() + this.#faults.delayMs })
     this.flush()
@@ -91,13 +114,14 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   const faults: Faults = { frozen: false, refused: false, delayMs: 0, dropped: undefined, watched: undefined }
   const flows = new Set<Flow>()
   const sockets = new Set<Socket>()
+  let target = targetPort
   let clients = 0
   const server: Server = createServer({ allowHalfOpen: true }, client => {
     if (faults.refused) {
       client.resetAndDestroy()
       return
     }
-    const upstream = dial({ port: targetPort, host: '127.0.0.1', allowHalfOpen: true })
+    const upstream = dial({ port: target, host: '127.0.0.1', allowHalfOpen: true })
     const pair = [new Flow(client, upstream, 'up', faults), new Flow(upstream, client, 'down', faults)]
     for (const flow of pair) flows.add(flow)
     clients++
@@ -141,6 +165,15 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     },
     watch(direction, listener) {
       faults.watched = { direction, listener }
+    },
+    inject(request, answer) {
+      for (const flow of flows) {
+        if (flow.direction === 'up') flow.inject(request)
+        else flow.keep(answer)
+      }
+    },
+    retarget(port) {
+      target = port
     },
     async close() {
       for (const socket of sockets) socket.destroy()

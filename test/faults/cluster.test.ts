@@ -1,0 +1,7 @@
+import { describe, it } from 'vitest'
+import { CLUSTER_FAULTS } from './cluster.js'
+import { expectBound } from './expect.js'
+
+describe('a revoked right ends within the bound, and nodes recover:', () => {
+  it.each(CLUSTER_FAULTS)('$name', expectBound)
+})
