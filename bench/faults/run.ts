@@ -36,3 +36,5 @@ const file = new URL('../results/faults.json', import.meta.url)
 writeFileSync(file, `${JSON.stringify({ ...machine, rows: outcomes.map(toRow), outcomes }, undefined, 2)}\n`)
 const broken = outcomes.filter(({ survivedMs, boundMs, crashes }) => survivedMs > boundMs || crashes.length > 0)
 if (broken.length > 0) throw new Error(`not within the bound: ${broken.map(({ fault }) => fault).join('; ')}`)
+// Half-open lines may be left, which would keep the process.
+process.exit()

@@ -56,7 +56,7 @@ class ClusterWorld implements World {
   }
 
   async open(node: NodeProcess): Promise<void> {
-    await node.open({ cluster: this.cluster.members.slice(0, 3).map(({ server }) => server.port) })
+    await node.call('open', { cluster: this.cluster.members.slice(0, 3).map(({ server }) => server.port) })
   }
 
   async close(): Promise<void> {

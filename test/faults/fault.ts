@@ -102,7 +102,7 @@ function rights(seen: Report['seen']): Report['seen'] {
 }
 
 function reports({ nodes }: World): Promise<Report[]> {
-  return Promise.all(nodes.map(node => node.report()))
+  return Promise.all(nodes.map(node => node.call('report')))
 }
 
 async function all(world: World, what: string, condition: (report: Report) => boolean): Promise<void> {

@@ -66,7 +66,7 @@ export class LineWorld implements World {
 
   async open(node: NodeProcess): Promise<void> {
     const { data, link } = this.lines[this.nodes.indexOf(node)]!
-    await node.open({ data: data.port, link: link.port })
+    await node.call('open', { data: data.port, link: link.port })
   }
 
   async close(): Promise<void> {

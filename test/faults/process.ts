@@ -43,7 +43,7 @@ export const PROCESS_FAULTS: readonly Fault<LineWorld>[] = [
       data.watch('up', chunk => {
         if (chunk.includes(name) && chunk.includes('keepttl')) data.freeze()
       })
-      const outcome = await world.nodes[0]!.put(NARROWED.key, recordOf(RIGHT))
+      const outcome = await world.nodes[0]!.call('put', NARROWED.key, recordOf(RIGHT))
       if (outcome !== 'OutcomeUnknown') throw new Error(`the put was not lost: ${outcome}`)
       return world.revoke()
     },

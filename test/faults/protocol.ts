@@ -1,4 +1,4 @@
-import type { AclRecord, AuthorizerOptions, Freshness, RecordKey } from '../../src/index.js'
+import type { AclRecord, AuthorizerOptions, Freshness, PasswordHasher, RecordKey } from '../../src/index.js'
 import type { RedisStoreOptions } from '../../src/redis/index.js'
 
 /** Milliseconds of the system's monotonic clock, which all processes of a machine share. */
@@ -20,6 +20,14 @@ export const TIMES: RedisStoreOptions = {
   connectTimeoutMs: 300,
   reconnectMinMs: 20,
   reconnectMaxMs: 200,
+}
+
+/** Passwords are not what is tested: a hash is the password behind `plain:`. */
+export const PLAIN_HASHER: PasswordHasher = {
+  passhashProblem: passhash => (passhash.startsWith('plain:') ? undefined : 'is not plain'),
+  verify: async (password, passhash) => passhash === `plain:${password}`,
+  stats: () => ({ running: 0, queued: 0 }),
+  close: async () => {},
 }
 
 /** The right that is revoked, and the one that is given when all is well again. */
@@ -77,19 +85,10 @@ export interface Report {
 }
 
 /** What a node can be asked to do. */
-export interface Calls {
+export interface NodeCalls {
   open(place: Place): Promise<void>
   report(): Promise<Report>
+  /** Resolves with the name of the error where the record was not written. */
   put(key: RecordKey, record: AclRecord): Promise<string>
-  /** Stops its own process (`SIGSTOP`), between two turns of its event loop: no answer is on its way then. */
-  standStill(): Promise<void>
   close(): Promise<void>
 }
-
-export interface Request {
-  readonly id: number
-  readonly name: keyof Calls
-  readonly args: readonly unknown[]
-}
-
-export type Reply = { readonly id: number; readonly result: unknown } | { readonly id: number; readonly error: string }

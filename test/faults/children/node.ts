@@ -3,24 +3,23 @@ import {
   type AclRecord,
   type Authorizer,
   createAuthorizer,
-  type PasswordHasher,
   type RecordKey,
   type RecordStore,
   type Session,
 } from '../../../src/index.js'
 import { createRedisStore } from '../../../src/redis/index.js'
 import { splitTemplate } from '../../redis/support.js'
+import { collectCrashes, serve } from '../child.js'
 import {
-  type Calls,
   CLIENTS,
   type Client,
   FRESH,
   LIMITS,
   NARROWED,
+  type NodeCalls,
+  PLAIN_HASHER,
   type Place,
-  type Reply,
   type Report,
-  type Request,
   RIGHT,
   type Seen,
   sharedNow,
@@ -30,18 +29,7 @@ import {
 /** Time between two rounds of questions. */
 const ROUND_MS = 2
 
-/** Passwords are not what is tested: a hash is the password behind `plain:`. */
-const hasher: PasswordHasher = {
-  passhashProblem: passhash => (passhash.startsWith('plain:') ? undefined : 'is not plain'),
-  verify: async (password, passhash) => passhash === `plain:${password}`,
-  stats: () => ({ running: 0, queued: 0 }),
-  close: async () => {},
-}
-
-const crashes: string[] = []
-for (const kind of ['uncaughtException', 'unhandledRejection', 'warning']) {
-  process.on(kind, reason => crashes.push(`${kind}: ${reason instanceof Error ? reason.stack : String(reason)}`))
-}
+const crashes = collectCrashes()
 
 /** An authorizer with live sessions that is asked all the time for what they may do. */
 class Node {
@@ -66,7 +54,7 @@ class Node {
       : splitTemplate(place)
     this.#disconnect = () => target instanceof Cluster && target.disconnect()
     this.#store = createRedisStore(target, TIMES)
-    this.#authorizer = createAuthorizer({ store: this.#store, hasher, refusalCapMs: 0, ...LIMITS })
+    this.#authorizer = createAuthorizer({ store: this.#store, hasher: PLAIN_HASHER, refusalCapMs: 0, ...LIMITS })
     this.#authorizer.on('error', () => {})
   }
 
@@ -183,7 +171,7 @@ class Node {
 
 let node: Node | undefined
 
-const calls: Calls = {
+serve<NodeCalls>({
   async open(place) {
     crashes.length = 0
     node = new Node(place)
@@ -191,22 +179,8 @@ const calls: Calls = {
   },
   report: async () => node!.report(),
   put: async (key, record) => node!.put(key, record),
-  standStill: async () => {},
   async close() {
     await node?.close()
     node = undefined
   },
-}
-
-process.on('message', ({ id, name, args }: Request) => {
-  const call = calls[name] as (...args: readonly unknown[]) => Promise<unknown>
-  call(...args).then(
-    result => {
-      process.send!({ id, result } satisfies Reply, () => {
-        if (name === 'standStill') process.kill(process.pid, 'SIGSTOP')
-      })
-    },
-    error => process.send!({ id, error: String(error?.stack ?? error) } satisfies Reply),
-  )
 })
-process.on('disconnect', () => process.exit())
