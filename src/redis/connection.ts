@@ -77,15 +77,11 @@ export class Connection {
     })
     this.#underWay.add(fail)
     try {
-      const replied = Promise.all(commands.map(command => this.#send(command)))
-      const replies = await within(Promise.race([replied, lost]), timeoutMs, () => {
+      const replies = Promise.all(commands.map(command => this.#send(command)))
+      return await within(Promise.race([replies, lost]), timeoutMs, () => {
         this.destroy(new CommandFailure('lost', 'connection destroyed, since a command was not answered in time'))
         return new CommandFailure('timeout', `no reply within ${timeoutMs} ms`)
       })
-      // The next connection may lead to the successor.
-      const stale = replies.find(reply => reply instanceof CommandFailure && NOT_MASTER.has(reply.code))
-      if (stale !== undefined) this.destroy(stale)
-      return replies
     } finally {
       this.#underWay.delete(fail)
     }
@@ -94,6 +90,11 @@ export class Connection {
   /** Sets who hears what is pushed from now on. */
   listen(listener: MessageListener): void {
     if (this.#loss === undefined) this.#listener = listener
+  }
+
+  /** Ends the connection if a refusal shows that it leads to no master: the next may lead to the successor. */
+  leaveIfNoMaster({ code }: CommandFailure): void {
+    if (NOT_MASTER.has(code)) this.destroy(new CommandFailure('lost', `the server is no master: it answered ${code}`))
   }
 
   /** Ends the connection at once. What is under way fails, and what arrives from now on is not heard. */

@@ -152,6 +152,7 @@ export class RecordCommands {
       const refusal = replies.find((reply, at) => isRefusal(reply, commands[at] === this.#nodes.witness))
       if (refusal === undefined) return replies
       if (isStuck(commands, replies)) connection.destroy(refusal)
+      connection.leaveIfNoMaster(refusal)
       if (redirections === MAX_REDIRECTIONS || !(await this.#nodes.redirected(refusal))) {
         throw refusal.code === 'WRONGTYPE' ? notAString(refusal) : refusal
       }

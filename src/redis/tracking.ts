@@ -91,8 +91,11 @@ class Beat {
     const timeoutMs = settings.heartbeatTimeoutMs
     const key = keys.beatKey(keyEnd())
     const connection = await lane.acquire(timeoutMs, true)
-    await this.#returned.await(key, timeoutMs, () => {
-      return connection.request(['set', key, '', 'px', String(timeoutMs)], timeoutMs)
+    await this.#returned.await(key, timeoutMs, async () => {
+      const [reply] = await connection.requestAll([['set', key, '', 'px', String(timeoutMs)]], timeoutMs)
+      if (!(reply instanceof CommandFailure)) return
+      connection.leaveIfNoMaster(reply)
+      throw reply
     })
   }
 
