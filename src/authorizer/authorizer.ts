@@ -1,17 +1,16 @@
 import type { CompiledAcl } from '../acl/compile.js'
 import { denied } from '../acl/rule.js'
 import type { Action, Decision, Denied, Principal, PublishFacts, Semantics, SubscribeFacts } from '../acl/types.js'
-import { AuthorizerClosed, RecordInvalid } from '../errors.js'
+import { AuthorizerClosed } from '../errors.js'
 import type { ChangeEffects, RecordStore, StoreEvent } from '../store/types.js'
 import { anonymousAccess, recordAccess } from './access.js'
-import type { Account } from './accounts.js'
-import { describeKey } from './describe.js'
 import { Emitter } from './emitter.js'
 import type { AuthorizerEvents } from './events.js'
 import { Login } from './login.js'
+import { type Found, Lookups } from './lookups.js'
 import { LoopWatch } from './loops.js'
 import { type AuthorizerOptions, resolveOptions, type Settings } from './options.js'
-import { type Known, RecordCache, TooManyChanges } from './record-cache.js'
+import { RecordCache } from './record-cache.js'
 import { identityProblem } from './request.js'
 import { Resolver } from './resolver.js'
 import { Sessions } from './sessions.js'
@@ -55,9 +54,6 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   return new StoreAuthorizer(resolveOptions(options))
 }
 
-/** The account that decides, or why there is none. */
-type Found = readonly [account: Account | Denied, detail?: string | undefined]
-
 class StoreAuthorizer implements Authorizer {
   readonly semantics: Semantics
   readonly store: RecordStore
@@ -66,6 +62,7 @@ class StoreAuthorizer implements Authorizer {
   readonly #cache: RecordCache
   readonly #resolver: Resolver
   readonly #emitter: Emitter
+  readonly #lookups: Lookups
   readonly #loops: LoopWatch
   readonly #sessions: Sessions
   readonly #login: Login
@@ -87,6 +84,7 @@ class StoreAuthorizer implements Authorizer {
     this.#trust = new Trust(settings, now)
     this.#cache = new RecordCache(settings, this.#trust)
     this.#resolver = new Resolver(this.#cache, this.#trust, wildcardClientId)
+    this.#lookups = new Lookups(this.#resolver, this.#trust, this.#emitter, () => this.#isClosed)
     this.#loops = new LoopWatch(settings, store.shared, this.#emitter, now)
     this.#sessions = new Sessions({
       resolver: this.#resolver,
@@ -130,9 +128,9 @@ class StoreAuthorizer implements Authorizer {
     const { mountpoint = '', clientId, username } = request
     const principal: Principal = { mountpoint, clientId, username: username ?? '' }
     if (username === undefined) return this.#anonymousAccess(principal)
-    const found = this.#accountNow(principal)
+    const found = this.#lookups.now(principal)
     return found === undefined
-      ? this.#account(principal).then(read => this.#accessBy(principal, read))
+      ? this.#lookups.find(principal).then(read => this.#accessBy(principal, read))
       : this.#accessBy(principal, found)
   }
 
@@ -270,7 +268,7 @@ class StoreAuthorizer implements Authorizer {
   ): Promise<Decision> {
     // A copy: the caller's may change while the store is asked.
     const principal = { mountpoint, clientId, username }
-    const [found, detail] = this.#accountNow(principal) ?? (await this.#account(principal))
+    const [found, detail] = this.#lookups.now(principal) ?? (await this.#lookups.find(principal))
     const decision = 'compiled' in found ? ask(found.compiled, principal) : found
     if (!decision.allow) this.#sessions.denials.loose({ principal, action, subject, decision, detail })
     return decision
@@ -288,48 +286,5 @@ class StoreAuthorizer implements Authorizer {
   #accessBy(principal: Principal, [found, detail]: Found): AccessGranted | AccessRefused {
     if ('compiled' in found) return recordAccess(principal, found, this.#trust.now())
     return detail === undefined ? found : { ...found, detail }
-  }
-
-  /** What decides for a principal, from what is held; `undefined` where something has to be read. */
-  #accountNow(principal: Principal): Found | undefined {
-    if (this.#isClosed) return [denied('closed')]
-    const problem = identityProblem(principal)
-    if (problem !== undefined) return [denied('client_id_refused'), problem]
-    const held = this.#resolver.held(principal, {})
-    return held && this.#judge(held)
-  }
-
-  /** What decides for a principal at this moment. */
-  async #account(principal: Principal): Promise<Found> {
-    try {
-      const known = await this.#resolver.settle(principal, async isCurrent => {
-        const known = await this.#resolve(principal)
-        return isCurrent() ? known : undefined
-      })
-      return this.#isClosed ? [denied('closed')] : this.#judge(known)
-    } catch (error) {
-      if (this.#isClosed) return [denied('closed')]
-      if (error instanceof TooManyChanges) return [denied('busy'), error.message]
-      this.#emitter.error(error, `decision for ${describeKey(principal)}`)
-      return [denied('store_unavailable'), error instanceof Error ? error.message : undefined]
-    }
-  }
-
-  /** The account that was found, if it can be used. */
-  #judge({ account }: Known): Found {
-    if (account === undefined) return [denied('bad_credentials'), 'no record']
-    if (account instanceof RecordInvalid) return [denied('record_invalid'), account.message]
-    return [this.#trust.now() >= account.endsAt ? denied('expired') : account]
-  }
-
-  /** What decides; while the store cannot be read, what is still trusted. The broker has checked the password. */
-  async #resolve(principal: Principal): Promise<Known> {
-    try {
-      return await this.#resolver.resolve(principal)
-    } catch (error) {
-      const held = error instanceof TooManyChanges ? undefined : this.#resolver.inGrace(principal)
-      if (held === undefined) throw error
-      return held
-    }
   }
 }
