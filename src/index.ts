@@ -61,11 +61,14 @@ export {
   type LinkFreshness,
   type LoopEvent,
   type Refusal,
+  type RehashOptions,
   type RevokeCause,
   type RevokedEvent,
   type Session,
   type SessionChange,
   type TakeoverEvent,
+  type ThrottleLimits,
+  type ThrottleOptions,
   type WillFacts,
 } from './authorizer/index.js'
 export {

@@ -14,3 +14,8 @@ export function integerOption(
   }
   return value
 }
+
+/** Whether an object has all of these functions. */
+export function hasFunctions(value: unknown, names: readonly string[]): boolean {
+  return names.every(name => typeof (value as Record<string, unknown> | null | undefined)?.[name] === 'function')
+}

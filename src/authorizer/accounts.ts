@@ -4,6 +4,7 @@ import type { Acl } from '../acl/types.js'
 import { RecordInvalid, TopicInvalid } from '../errors.js'
 import { encodeRecordKey } from '../record/key.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
+import { linkedHash } from '../store/rehash.js'
 import type { Settings } from './options.js'
 
 /** One record made ready for deciding. */
@@ -12,6 +13,8 @@ export interface Account {
   /** The key as it is written. */
   readonly text: string
   readonly passhash: string
+  /** Link to the hash of the same password that was replaced by this one. */
+  readonly rehashOf: string | undefined
   readonly compiled: CompiledAcl
   /** Moment of the monotonic clock at which the record ends; `Infinity` for never. */
   readonly endsAt: number
@@ -49,7 +52,7 @@ export class AccountMaker {
     return {
       key: Object.freeze({ mountpoint: key.mountpoint, clientId: key.clientId, username: key.username }),
       text: encodeRecordKey(key),
-      passhash: record.passhash,
+      ...linkedHash(record),
       compiled: this.#compile(record),
       endsAt: this.#settings.now() + leftMs,
     }

@@ -171,6 +171,7 @@ class StoreAuthorizer implements Authorizer {
       throttled: this.#login.throttled,
       hashing: this.#login.passwords.hasher.stats(),
       sharedHashes: this.#login.passwords.shared,
+      rehashed: this.#login.rehasher.done,
       verifiedPasswords: this.#login.passwords.proven,
     }
   }

@@ -12,6 +12,8 @@ export type {
   TakeoverEvent,
 } from './events.js'
 export { AUTHORIZER_DEFAULTS, type AuthorizerOptions } from './options.js'
+export type { RehashOptions } from './rehash-options.js'
+export type { ThrottleLimits, ThrottleOptions } from './throttle-options.js'
 export type {
   Access,
   AccessGranted,

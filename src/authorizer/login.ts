@@ -11,6 +11,7 @@ import { Guard, Visitor } from './guard.js'
 import type { Settings } from './options.js'
 import { Passwords } from './passwords.js'
 import { type Known, TooManyChanges } from './record-cache.js'
+import { Rehasher } from './rehasher.js'
 import type { Resolver } from './resolver.js'
 import type { Snapshot } from './session.js'
 import type { Sessions } from './sessions.js'
@@ -34,6 +35,7 @@ export class Login {
   readonly #sessions: Sessions
   readonly #emitter: Emitter
   readonly passwords: Passwords
+  readonly rehasher: Rehasher
   readonly #guard: Guard
   readonly #refusals: RefusalClock
   readonly #underWay: Set<Attempt> = new Set()
@@ -46,6 +48,7 @@ export class Login {
     this.#sessions = sessions
     this.#emitter = emitter
     this.passwords = new Passwords(settings)
+    this.rehasher = new Rehasher(settings.rehash, settings.store, this.passwords, emitter)
     this.#guard = new Guard(settings)
     this.#refusals = createRefusalClock({ capMs: settings.refusalCapMs, now: settings.now })
   }
@@ -67,6 +70,7 @@ export class Login {
   /** Refuses all that is under way, and ends the threads. */
   async close(): Promise<void> {
     for (const attempt of this.#underWay) attempt.stop(new Refused('closed'))
+    this.rehasher.close()
     await this.passwords.close()
   }
 
@@ -182,7 +186,10 @@ export class Login {
         const isRight = await this.passwords.judge(name, account, password, attempt)
         if (attempt.refused !== undefined) return attempt.refused
         this.#refusals.observe(this.#settings.now() - attempt.startedAt)
-        if (isRight) return undefined
+        if (isRight) {
+          this.rehasher.consider(account, password)
+          return undefined
+        }
       } catch (error) {
         return attempt.refused ?? this.#unjudged(error)
       } finally {

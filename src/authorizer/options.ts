@@ -1,9 +1,10 @@
 import { type CompiledAcl, type CompileOptions, compileAcl } from '../acl/compile.js'
 import type { Acl, Semantics } from '../acl/types.js'
 import { TopicInvalid } from '../errors.js'
-import { integerOption } from '../options.js'
-import type { PasswordHasher } from '../password/types.js'
+import { hasFunctions, integerOption } from '../options.js'
+import type { HashTarget, PasswordHasher } from '../password/types.js'
 import type { RecordStore } from '../store/types.js'
+import { type RehashOptions, rehashOption } from './rehash-options.js'
 import { type Throttle, type ThrottleOptions, throttleOption } from './throttle-options.js'
 import { watchWallClock } from './wall-clock.js'
 
@@ -143,6 +144,14 @@ export interface AuthorizerOptions {
    */
   readonly throttle?: ThrottleOptions | false
   /**
+   * What hashes of records should be like. At a login with the right password, a record whose hash costs less, or is of
+   * another variant, gets a new one, with a lower priority than any login; its sessions go on. The nodes must all know of
+   * this: one of a version that does not revokes the session it has. `false` writes nothing.
+   *
+   * @default false
+   */
+  readonly rehash?: RehashOptions | false
+  /**
    * Source of time: `now()` in milliseconds, never going back. For tests; with a store whose link reports moments of
    * `performance.now()`, as that of Redis does, it must be the same clock.
    *
@@ -179,6 +188,7 @@ export interface Settings extends Readonly<Record<keyof typeof AUTHORIZER_DEFAUL
   readonly anonymous: CompiledAcl | undefined
   readonly hasher: PasswordHasher | 'native' | undefined
   readonly throttle: Throttle | undefined
+  readonly rehash: HashTarget | undefined
   readonly now: () => number
   /** Whether the clock of the system was set since this last said so. */
   readonly wasClockSet: () => boolean
@@ -196,6 +206,7 @@ const NAMES: ReadonlySet<string> = new Set([
     'anonymous',
     'hasher',
     'throttle',
+    'rehash',
     'clock',
   ],
 ])
@@ -239,6 +250,7 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
     anonymous: anonymousOption(options.anonymous, compile),
     hasher,
     throttle: throttleOption(options.throttle),
+    rehash: rehashOption(options, numbers.maxCost),
     now: () => clock.now(),
     // A clock of the caller's own need not go as that of the system does.
     wasClockSet: clock === performance ? watchWallClock(() => clock.now()) : () => false,
@@ -270,10 +282,6 @@ function booleanOption(value: unknown, name: string, fallback: boolean): boolean
   if (value === undefined) return fallback
   if (typeof value !== 'boolean') throw new TypeError(`"${name}" option must be true or false`)
   return value
-}
-
-function hasFunctions(value: unknown, names: readonly string[]): boolean {
-  return names.every(name => typeof (value as Record<string, unknown> | null | undefined)?.[name] === 'function')
 }
 
 function isSemantics(value: unknown): boolean {

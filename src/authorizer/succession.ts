@@ -1,4 +1,5 @@
 import type { RecordKey } from '../record/types.js'
+import { isSamePassword } from '../store/rehash.js'
 import type { Account } from './accounts.js'
 import type { RevokeCause } from './types.js'
 
@@ -15,7 +16,7 @@ export function causeToRevoke(
   if (account === undefined) return now >= before.endsAt - EXPIRY_SLACK_MS ? 'expired' : 'deleted'
   // Another record decides: its password was not proven by this client.
   if (!isSameKey(account.key, before.key)) return account.key.clientId === '*' ? 'deleted' : 'password'
-  if (account.passhash !== before.passhash) return 'password'
+  if (!isSamePassword(before.passhash, account)) return 'password'
   return now >= account.endsAt ? 'expired' : undefined
 }
 

@@ -208,6 +208,8 @@ export interface AuthorizerStats {
   readonly hashing: HasherStats
   /** Logins that needed no hash of their own, since one for the same password was under way. */
   readonly sharedHashes: number
+  /** Records that were given a new hash of the same password. */
+  readonly rehashed: number
   readonly verifiedPasswords: number
 }
 

@@ -61,6 +61,8 @@ export interface VerifyPasswordOptions extends HashingOptions {
 export const BCRYPT_PREFIXES: readonly BcryptPrefix[] = ['$2a$', '$2b$', '$2y$']
 export const MIN_COST = 4
 export const MAX_COST = 31
+/** Highest cost of new hashes. */
+export const MAX_NEW_COST = 15
 export const DEFAULT_MAX_COST = 14
 export const DEFAULT_QUEUE = 1_000
 /** One for each core up to 8: beyond that it is the broker that needs the cores. */
@@ -120,7 +122,7 @@ export function decodePassword(password: string | Uint8Array): string | undefine
  * @throws TypeError for a bad option.
  */
 export async function hashPassword(password: string | Uint8Array, options: HashPasswordOptions = {}): Promise<string> {
-  const cost = integerOption(options, 'cost', { fallback: 10, min: MIN_COST, max: 15 })
+  const cost = integerOption(options, 'cost', { fallback: 10, min: MIN_COST, max: MAX_NEW_COST })
   const prefix = options.prefix ?? '$2a$'
   if (!isBcryptPrefix(prefix)) throw new TypeError('"prefix" option must be "$2a$", "$2b$" or "$2y$"')
   const limits = hashLimits(options)

@@ -1,5 +1,6 @@
 import type { Acl, AclRule } from '../acl/types.js'
 import type { AclRecord } from '../record/types.js'
+import { isSamePassword, linkedHash } from '../store/rehash.js'
 
 /** What is remembered of a record, to tell what a change took away. */
 export interface KnownRecord {
@@ -16,7 +17,7 @@ export type Change = 'none' | 'widened' | 'narrowed' | 'revoked'
 /** @param record The record as it is now; `undefined` when there is none that can be used. */
 export function changeOf(previous: KnownRecord | undefined, record: AclRecord | undefined): Change {
   if (record === undefined || hasEnded(record)) return 'revoked'
-  if (previous === undefined || previous.passhash !== record.passhash) return 'revoked'
+  if (previous === undefined || !isSamePassword(previous.passhash, linkedHash(record))) return 'revoked'
   const publish = compareRules(previous.acl.publishAcl, record.publishAcl)
   const subscribe = compareRules(previous.acl.subscribeAcl, record.subscribeAcl)
   if (publish === 'narrowed' || subscribe === 'narrowed') return 'narrowed'
