@@ -7,7 +7,6 @@ import type { Sleepers } from './sleepers.js'
 export class Member {
   readonly client: BrokerClient
   readonly session: Session
-  readonly owner: SessionOwner
   /** Subscriptions of a SUBSCRIBE that were granted and are still to be stored. */
   granted: Set<object> | undefined
   /** aedes has registered the client; before that it restores stored subscriptions. */
@@ -22,7 +21,10 @@ export class Member {
   constructor(client: BrokerClient, session: Session) {
     this.client = client
     this.session = session
-    this.owner = ownerOf(session)
+  }
+
+  get owner(): SessionOwner {
+    return ownerOf(this.session)
   }
 
   /** Resolves when aedes is done with the client: its subscriptions are down, its will is judged. */
@@ -42,14 +44,16 @@ export class Member {
   }
 }
 
-/** The clients logged in, and which of them holds a client id. */
+/** The clients logged in, and which of them holds a client id. Every field and listener here is there for each of them. */
 export class Members {
-  readonly #byClient: WeakMap<StoredClient, Member> = new WeakMap()
-  readonly #bySession: WeakMap<Session, Member> = new WeakMap()
-  readonly #live: Set<Member> = new Set()
+  readonly #byConnection: WeakMap<object, Member> = new WeakMap()
   readonly #holders: Map<string, Member> = new Map()
+  /** Those that hold no client id: not yet, or no longer. */
+  readonly #others: Map<Session, Member> = new Map()
   readonly #lingerMs: number
   readonly #sleepers: Sleepers
+  /** Listener of every connection, which is its `this`. */
+  readonly #onClose: () => void
   /** Hears of members that were the last to hold their client ids. */
   onReleased: (member: Member) => void = () => {}
 
@@ -60,28 +64,33 @@ export class Members {
   constructor(lingerMs: number, sleepers: Sleepers) {
     this.#lingerMs = lingerMs
     this.#sleepers = sleepers
+    const members = this
+    this.#onClose = function (this: object): void {
+      const member = members.#byConnection.get(this)
+      if (member !== undefined) members.#disconnected(member)
+    }
   }
 
   /** The member a client is or was; its session refuses everything once it has ended. */
-  of(client: StoredClient): Member | undefined {
-    return this.#byClient.get(client)
+  of({ conn }: StoredClient & { readonly conn?: object }): Member | undefined {
+    return conn && this.#byConnection.get(conn)
   }
 
   bySession(session: Session): Member | undefined {
-    return this.#bySession.get(session)
+    const holder = this.#holders.get(session.principal.clientId)
+    return holder?.session === session ? holder : this.#others.get(session)
   }
 
   live(): readonly Member[] {
-    return [...this.#live]
+    return [...this.#holders.values(), ...this.#others.values()]
   }
 
   /** Takes a client in; it ends with its connection. */
   add(client: BrokerClient, session: Session): Member {
     const member = new Member(client, session)
-    this.#byClient.set(client, member)
-    this.#bySession.set(session, member)
-    this.#live.add(member)
-    client.conn.on('close', () => this.#disconnected(member))
+    this.#byConnection.set(client.conn, member)
+    this.#others.set(session, member)
+    client.conn.on('close', this.#onClose)
     return member
   }
 
@@ -97,8 +106,10 @@ export class Members {
   /** Returns whether the member is still there to hold it. */
   hold(member: Member): boolean {
     if (member.isEnded) return false
-    member.predecessor = this.#holders.get(member.client.id)
-    this.#holders.set(member.client.id, member)
+    const before = this.#holders.get(member.client.id)
+    if (before !== undefined) this.#others.set(before.session, before)
+    member.predecessor = before
+    this.#inherit(member)
     return true
   }
 
@@ -110,10 +121,10 @@ export class Members {
 
   end(member: Member): void {
     if (member.isEnded) return
-    this.#live.delete(member)
     const { client, owner, session } = member
     const { leftMs } = session
     if (this.#holders.get(client.id) !== member) {
+      this.#others.delete(session)
       member.end()
       return
     }
@@ -122,13 +133,18 @@ export class Members {
     member.predecessor = undefined
     member.end()
     if (heir !== undefined) {
-      this.#holders.set(client.id, heir)
+      this.#inherit(heir)
       return
     }
     this.#holders.delete(client.id)
     // The rules for anonymous clients never change.
     if (!client.clean && owner.kind !== 'anonymous') this.#sleepers.add(client.id, owner, leftMs)
     this.onReleased(member)
+  }
+
+  #inherit(member: Member): void {
+    this.#others.delete(member.session)
+    this.#holders.set(member.client.id, member)
   }
 
   /**

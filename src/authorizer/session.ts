@@ -18,7 +18,7 @@ import type { ChangeEffects } from '../store/types.js'
 import type { Account } from './accounts.js'
 import type { Allowance } from './allowance.js'
 import type { DenialReporter } from './denials.js'
-import { appended, once, without } from './listener-list.js'
+import { appended, type Listeners, listOf, once, without } from './listener-list.js'
 import type { Known } from './record-cache.js'
 import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, Session, SessionChange } from './types.js'
@@ -59,8 +59,8 @@ export class LiveSession implements Session {
   #refusal: DenyReason | undefined
   #controller: AbortController | undefined
   #cause: RevokeCause | undefined
-  #changeListeners: readonly ChangeListener[] | undefined
-  #revokeListeners: readonly RevokeListener[] | undefined
+  #changeListeners: Listeners<ChangeListener>
+  #revokeListeners: Listeners<RevokeListener>
   /** Rules whose modifiers wrote a filter for this session; what those filters match may be received. */
   #rewriters: Set<SubscribeRule> | undefined
   /** Whether its exact record was named and not read since. */
@@ -150,7 +150,7 @@ export class LiveSession implements Session {
   }
 
   onRevoked(listener: RevokeListener): () => void {
-    if (this.#cause !== undefined) this.#tellRevoked([listener], this.#cause)
+    if (this.#cause !== undefined) this.#tellRevoked(listener, this.#cause)
     else if (!this.isEnded) this.#revokeListeners = appended(this.#revokeListeners, listener)
     return once(() => {
       this.#revokeListeners = without(this.#revokeListeners, listener)
@@ -172,7 +172,7 @@ export class LiveSession implements Session {
     this.#end('revoked')
     this.#context.closed(this)
     this.#controller?.abort(cause)
-    if (listeners !== undefined) this.#tellRevoked(listeners, cause)
+    this.#tellRevoked(listeners, cause)
     return true
   }
 
@@ -247,7 +247,7 @@ export class LiveSession implements Session {
   /** Calls the listeners for changes, if there are any. Resolves with what they did when all have finished. */
   tell(change: SessionChange): Promise<ChangeEffects> | undefined {
     if (this.#changeListeners === undefined) return undefined
-    const told = this.#changeListeners.map(async listener => {
+    const told = listOf(this.#changeListeners).map(async listener => {
       try {
         return (await listener(change)) ?? undefined
       } catch (error) {
@@ -269,8 +269,8 @@ export class LiveSession implements Session {
     return isTrusted ? undefined : denied('store_unavailable')
   }
 
-  #tellRevoked(listeners: readonly RevokeListener[], cause: RevokeCause): void {
-    for (const listener of listeners) {
+  #tellRevoked(listeners: Listeners<RevokeListener>, cause: RevokeCause): void {
+    for (const listener of listOf(listeners)) {
       try {
         listener(cause)
       } catch (error) {
