@@ -1,4 +1,5 @@
 import type { RedisOptions } from 'ioredis'
+import { createIdentity } from '../store/identity.js'
 import { createNodeName } from './beat.js'
 import { ClusterNodes } from './cluster.js'
 import { createKeySpace } from './keys.js'
@@ -40,10 +41,16 @@ export type RedisTarget =
  * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl +scan
  * +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
  * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. For the
- * shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`. With `invalidation: 'channel'`,
- * `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking and beats. A Cluster needs `+cluster|slots`; a
- * master that sentinels name, `+info`; the sentinels themselves, `+ping +sentinel|get-master-addr-by-name`. Redis 6.2 or
- * later, or Valkey.
+ * shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`. To take part in receipts:
+ * `~<keyPrefix><ownPrefix>nodes` with `+time +zadd +zrem +zremrangebyscore +pexpire`, and `~<keyPrefix><ownPrefix>ask:*
+ * ~<keyPrefix><ownPrefix>row:*` with `+getrange +set`; to ask for one, `+zrangebyscore` besides, and `+wait` for
+ * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking and
+ * beats. A Cluster needs `+cluster|slots`; a master that sentinels name, `+info`; the sentinels themselves, `+ping
+ * +sentinel|get-master-addr-by-name`. Redis 6.2 or later, or Valkey.
+ *
+ * **Receipts.** A process with an authorizer announces itself in a list under `ownPrefix`, and answers writers who ask for
+ * a receipt. It stays in the list for as long after its last sign of life as it may go on deciding by what it knew; a
+ * process that is closed in order leaves at once.
  *
  * **Shared state** (`store.shared`) is kept under `ownPrefix` too, and is as durable as the server's own data.
  *
@@ -60,6 +67,7 @@ export type RedisTarget =
 export function createRedisStore(target: RedisTarget, options: RedisStoreOptions = {}): RedisStore {
   const template = readTarget(target)
   const settings = resolveOptions(options, templatePrefix(template))
+  const identity = createIdentity(options.nodeName)
   if (template.kind === 'cluster' && settings.keyPrefix.includes('{')) {
     throw new TypeError('"keyPrefix" option must not hold "{" on a Cluster')
   }
@@ -68,5 +76,5 @@ export function createRedisStore(target: RedisTarget, options: RedisStoreOptions
     template.kind === 'single'
       ? new SingleNode(createServer(template.client, settings), settings, keys)
       : new ClusterNodes(template.cluster, settings, keys)
-  return new RedisRecordStore({ settings, keys, nodes })
+  return new RedisRecordStore({ settings, keys, nodes, identity })
 }

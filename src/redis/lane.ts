@@ -15,6 +15,7 @@ export class Lane {
   readonly #open: Open
   readonly #backoff: Backoff
   readonly #closing: AbortController = new AbortController()
+  readonly #apart: Set<Connection> = new Set()
   #connection: Connection | undefined
   #since = 0
   #attempt: Promise<Connection> | undefined
@@ -52,10 +53,25 @@ export class Lane {
     }
   }
 
+  /** Opens a connection beside the one that is shared. Whoever asked for it destroys it. */
+  async openApart(): Promise<Connection> {
+    if (this.#closing.signal.aborted) throw closed()
+    try {
+      const connection = await this.#open(this.#closing.signal)
+      this.#apart.add(connection)
+      void connection.lost.then(() => this.#apart.delete(connection))
+      return connection
+    } catch (error) {
+      const failure = lossOf(error)
+      throw new CommandFailure('unsent', failure.message, { cause: failure })
+    }
+  }
+
   /** Ends the connection and all attempts; resolves when its socket is closed. */
   async close(): Promise<void> {
     this.#closing.abort()
     this.#pausing?.abort()
+    for (const connection of this.#apart) connection.destroy(closed())
     const connection = this.#connection ?? (await this.#attempt?.catch(() => undefined))
     connection?.destroy(closed())
     await connection?.ended

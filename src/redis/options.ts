@@ -23,6 +23,14 @@ export interface RedisStoreOptions {
   readonly keyPrefix?: string
 
   /**
+   * What this process is called in receipts and by `nodes()`; a number is put behind it that tells it from others. 1 to
+   * 64 letters, digits, `_`, `.` and `-`.
+   *
+   * @default the name of the host
+   */
+  readonly nodeName?: string
+
+  /**
    * Text, after `keyPrefix`, before the keys and the channel that the store itself uses. Must sort after `["`, the first
    * characters of a record key, since Redis reports changes by prefix in that order and a beat must come last. 1 to 64
    * printable ASCII characters, without `{`.
@@ -103,7 +111,7 @@ export interface RedisStoreOptions {
 }
 
 /** Options that were checked, each with its value. */
-export type RedisSettings = Required<RedisStoreOptions>
+export type RedisSettings = Required<Omit<RedisStoreOptions, 'nodeName'>>
 
 const LIMITS = {
   heartbeatMs: [1_000, 50, 60_000],
@@ -124,7 +132,7 @@ const RECORD_KEY_START = '["'
 export function resolveOptions(options: RedisStoreOptions, templatePrefix: unknown): RedisSettings {
   if (typeof options !== 'object' || options === null) throw new TypeError('"options" argument must be an object')
   for (const name of Object.keys(options)) {
-    if (!(name in LIMITS) && !['semantics', 'keyPrefix', 'ownPrefix', 'invalidation'].includes(name)) {
+    if (!(name in LIMITS) && !['semantics', 'keyPrefix', 'ownPrefix', 'invalidation', 'nodeName'].includes(name)) {
       throw new TypeError(`"${name}" is not an option`)
     }
   }

@@ -1,14 +1,13 @@
 import { RecordInvalid } from '../errors.js'
 import type { Swapped } from '../store/shared.js'
+import type { WriteOptions, WriteResult } from '../store/types.js'
 import { digestOf, recordConflict } from '../store/write.js'
 import { publish } from './channel.js'
 import type { Command } from './client.js'
-import type { Connection, Reply } from './connection.js'
-import { CANNOT_WRITE, CommandFailure } from './failure.js'
+import type { Reply } from './connection.js'
+import { CommandFailure } from './failure.js'
 import type { Nodes } from './nodes.js'
-
-/** How often a command follows the advice of a Cluster node that does not own its key. */
-const MAX_REDIRECTIONS = 3
+import type { DurableReply, Sender } from './send.js'
 
 /** Keys that Redis looks at for one page of a scan. */
 const SCAN_COUNT = '500'
@@ -34,22 +33,24 @@ export interface StoredValue {
   readonly ttlMs: number
 }
 
+/** What came of a write. */
+export type Done = Pick<WriteResult, 'replaced' | 'replicas'>
+
 /** The commands that read and write values. Failures are `CommandFailure`s. */
 export class RecordCommands {
   readonly #nodes: Nodes
-  /** For each answer, counted from when its command was sent: what this process was busy with before does not count. */
-  readonly #timeoutMs: number
+  readonly #sender: Sender
 
-  constructor(nodes: Nodes, timeoutMs: number) {
+  constructor(nodes: Nodes, sender: Sender) {
     this.#nodes = nodes
-    this.#timeoutMs = timeoutMs
+    this.#sender = sender
   }
 
   /** Reads a value together with its expiry, so that neither belongs to another moment. */
   async read(redisKey: Buffer): Promise<StoredValue | undefined> {
     const { witness } = this.#nodes
     const reading: Command[] = [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']]
-    const replies = await this.send(redisKey, witness === undefined ? reading : [witness, ...reading])
+    const replies = await this.#send(redisKey, witness === undefined ? reading : [witness, ...reading])
     const result = replies.at(-1)
     const [bytes, ttlMs] = Array.isArray(result) ? (result as readonly Reply[]) : []
     if (bytes instanceof CommandFailure) throw notAString(bytes)
@@ -59,25 +60,27 @@ export class RecordCommands {
     throw new CommandFailure('refused', 'redis answered a read in a form that is none of its own')
   }
 
-  /** Writes a value; resolves with whether there was one before. An expiry that the key has stays: an edit prolongs nothing. */
-  async put(redisKey: Buffer, text: string, ifMatch: string | null | undefined): Promise<boolean> {
-    if (typeof ifMatch === 'string') return this.#writeIf(redisKey, ifMatch, [PUT_IF, text])
-    if (ifMatch === undefined) return (await this.#write(redisKey, ['set', redisKey, text, 'keepttl', 'get'])) !== null
-    if ((await this.#write(redisKey, ['set', redisKey, text, 'nx'])) === null) throw recordConflict(null)
-    return false
+  /** Writes a value. An expiry that the key has stays: an edit prolongs nothing. */
+  async put(redisKey: Buffer, text: string, { ifMatch, minReplicas }: WriteOptions = {}): Promise<Done> {
+    if (typeof ifMatch === 'string') return this.#writeIf(redisKey, { ifMatch, minReplicas }, [PUT_IF, text])
+    const condition = ifMatch === undefined ? ['keepttl', 'get'] : ['nx']
+    const { reply, ...rest } = await this.#write(redisKey, ['set', redisKey, text, ...condition], minReplicas)
+    if (ifMatch === null && reply === null) throw recordConflict(null)
+    return { replaced: ifMatch === undefined && reply !== null, ...rest }
   }
 
-  /** Removes a value; resolves with whether there was one. */
-  async delete(redisKey: Buffer, ifMatch: string | null | undefined): Promise<boolean> {
-    if (typeof ifMatch === 'string') return this.#writeIf(redisKey, ifMatch, [DELETE_IF])
-    if (ifMatch === undefined) return (await this.#write(redisKey, ['del', redisKey])) === 1
-    if ((await this.#write(redisKey, ['exists', redisKey])) === 1) throw recordConflict(null)
-    return false
+  /** Removes a value. */
+  async delete(redisKey: Buffer, { ifMatch, minReplicas }: WriteOptions = {}): Promise<Done> {
+    if (typeof ifMatch === 'string') return this.#writeIf(redisKey, { ifMatch, minReplicas }, [DELETE_IF])
+    const command = ifMatch === undefined ? 'del' : 'exists'
+    const { reply, ...rest } = await this.#write(redisKey, [command, redisKey], minReplicas)
+    if (ifMatch === null && reply === 1) throw recordConflict(null)
+    return { replaced: reply === 1, ...rest }
   }
 
   /** Reads a value that nothing but {@link swap} writes. */
   async readText(redisKey: Buffer): Promise<string | undefined> {
-    const [reply] = await this.send(redisKey, [['get', redisKey]])
+    const [reply] = await this.#send(redisKey, [['get', redisKey]])
     return reply === null ? undefined : String(reply)
   }
 
@@ -90,7 +93,7 @@ export class RecordCommands {
   ): Promise<Swapped> {
     // Told apart from nothing by a character before it.
     const given = [expected, value].map(text => (text === undefined ? '' : `=${text}`))
-    const reply = await this.#write(redisKey, ['eval', SWAP, '1', redisKey, ...given, String(ttlMs ?? '')])
+    const { reply } = await this.#write(redisKey, ['eval', SWAP, '1', redisKey, ...given, String(ttlMs ?? '')])
     const [done, held] = reply as readonly [number, (Buffer | null)?]
     if (done === 1) return { swapped: true }
     return { swapped: false, current: Buffer.isBuffer(held) ? held.toString() : undefined }
@@ -101,9 +104,9 @@ export class RecordCommands {
     for (const { lane } of await this.#nodes.servers()) {
       let cursor = '0'
       do {
-        const connection = await lane.acquire(this.#timeoutMs)
+        const connection = await lane.acquire(this.#sender.timeoutMs)
         const command: Command = ['scan', cursor, 'match', glob, 'count', SCAN_COUNT]
-        const page = (await connection.request(command, this.#timeoutMs)) as readonly [Buffer, readonly Buffer[]]
+        const page = (await connection.request(command, this.#sender.timeoutMs)) as readonly [Buffer, readonly Buffer[]]
         cursor = page[0].toString()
         yield page[1]
       } while (cursor !== '0')
@@ -112,65 +115,44 @@ export class RecordCommands {
 
   /** Tells who listens on the channel that a key was written. */
   async announce(channel: Buffer, redisKey: Buffer): Promise<void> {
-    await publish(channel, redisKey, command => this.send(channel, [command]))
+    await publish(channel, redisKey, command => this.#send(channel, [command]))
   }
 
   async #writeIf(
     redisKey: Buffer,
-    ifMatch: string,
+    { ifMatch, minReplicas }: { readonly ifMatch: string; readonly minReplicas: number | undefined },
     [script, ...values]: readonly [script: string, ...values: string[]],
-  ): Promise<boolean> {
+  ): Promise<Done> {
     const stored = await this.read(redisKey)
     if (stored === undefined || digestOf(stored.bytes) !== ifMatch) throw recordConflict(ifMatch)
-    const written = await this.#write(redisKey, ['eval', script, '1', redisKey, stored.bytes, ...values])
-    if (written !== 1) throw recordConflict(ifMatch)
-    return true
+    const command: Command = ['eval', script, '1', redisKey, stored.bytes, ...values]
+    const { reply, ...rest } = await this.#write(redisKey, command, minReplicas)
+    if (reply !== 1) throw recordConflict(ifMatch)
+    return { replaced: true, ...rest }
   }
 
-  /**
-   * Sends a command that writes, over a connection that has answered just before. What is written to a line that no
-   * longer carries anything may be delivered when it does again, whatever became of the connection meanwhile.
-   */
-  async #write(redisKey: Buffer, command: Command): Promise<Reply> {
-    const [reply] = await this.send(redisKey, [command], connection =>
-      connection.requestAll([['ping']], this.#timeoutMs),
-    )
-    return reply as Reply
+  /** Writes, waiting for replicas where some are demanded. */
+  async #write(redisKey: Buffer, command: Command, minReplicas?: number): Promise<Partial<DurableReply>> {
+    try {
+      if (minReplicas !== undefined) return await this.#sender.writeDurably(redisKey, command, minReplicas)
+      return { reply: await this.#sender.write(redisKey, command) }
+    } catch (error) {
+      throw meaningOf(error)
+    }
   }
 
-  /** Sends commands about one key to the server that has it. Each is sent again only where it was refused. */
-  async send(
-    redisKey: Buffer,
-    commands: readonly Command[],
-    prepare?: (connection: Connection) => Promise<unknown>,
-  ): Promise<readonly Reply[]> {
-    for (let redirections = 0; ; redirections++) {
-      const lane = await this.#nodes.laneOf(redisKey)
-      const connection = await lane.acquire(this.#timeoutMs)
-      await prepare?.(connection)
-      const replies = await connection.requestAll(commands, this.#timeoutMs)
-      const refusal = replies.find((reply, at) => isRefusal(reply, commands[at] === this.#nodes.witness))
-      if (refusal === undefined) return replies
-      if (isStuck(commands, replies)) connection.destroy(refusal)
-      connection.leaveIfNoMaster(refusal)
-      if (redirections === MAX_REDIRECTIONS || !(await this.#nodes.redirected(refusal))) {
-        throw refusal.code === 'WRONGTYPE' ? notAString(refusal) : refusal
-      }
+  async #send(redisKey: Buffer, commands: readonly Command[]): Promise<readonly Reply[]> {
+    try {
+      return await this.#sender.send(redisKey, commands)
+    } catch (error) {
+      throw meaningOf(error)
     }
   }
 }
 
-/** Whether a reply refuses. That this user may not write does not matter to a witness. */
-function isRefusal(reply: Reply, isWitness: boolean): reply is CommandFailure {
-  return reply instanceof CommandFailure && !(isWitness && CANNOT_WRITE.has(reply.code))
-}
-
-/** Whether a transaction was begun and its EXEC refused for itself: the connection would queue whatever comes next. */
-function isStuck(commands: readonly Command[], replies: readonly Reply[]): boolean {
-  const start = commands.findIndex(([name]) => name === 'multi')
-  if (start < 0 || replies[start] instanceof CommandFailure) return false
-  const last = replies.at(-1)
-  return last instanceof CommandFailure && last.code !== 'EXECABORT'
+/** A key that holds something else than a string is a fault of the record, not of Redis. */
+function meaningOf(error: unknown): unknown {
+  return error instanceof CommandFailure && error.code === 'WRONGTYPE' ? notAString(error) : error
 }
 
 function notAString(refusal: CommandFailure): RecordInvalid {

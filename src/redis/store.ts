@@ -2,25 +2,37 @@ import type { Semantics } from '../acl/types.js'
 import { StoreUnavailable } from '../errors.js'
 import { parseRecord } from '../record/index.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
+import type { NodeIdentity } from '../store/identity.js'
 import { type Limiter, type LimiterLimits, Limiters } from '../store/limiter.js'
 import { checkShared, type SharedState, type Swapped } from '../store/shared.js'
 import type {
   Hearing,
+  NodeInfo,
   RecordStore,
   StoredRecord,
   StoreLink,
   StoreListener,
+  WatchOptions,
   WriteOptions,
   WriteResult,
 } from '../store/types.js'
-import { checkWriteOptions, digestOf, type PreparedKey, prepareKey, prepareRecord } from '../store/write.js'
+import {
+  checkWriteOptions,
+  digestOf,
+  type PreparedKey,
+  prepareKey,
+  prepareRecord,
+  settleWrite,
+} from '../store/write.js'
 import { lossOf, mayHaveWritten, readError, unavailable, writeError } from './failure.js'
 import type { RedisFinding } from './findings.js'
 import type { KeySpace } from './keys.js'
 import { RedisLimiter } from './limiter.js'
 import type { Nodes } from './nodes.js'
 import type { Invalidation, RedisSettings } from './options.js'
-import { RecordCommands } from './records.js'
+import { Receipts } from './receipts.js'
+import { type Done, RecordCommands } from './records.js'
+import { Sender } from './send.js'
 import { type RedisStoreStats, Watch } from './watch.js'
 
 /** A record store on Redis. */
@@ -29,6 +41,7 @@ export interface RedisStore extends RecordStore {
   readonly hears: Hearing
   limiter(name: string, limits: LimiterLimits): Limiter
   getStored(key: RecordKey): Promise<StoredRecord | undefined>
+  nodes(): Promise<readonly NodeInfo[]>
   links(): readonly StoreLink[]
   /**
    * Looks at every server that has records: version, topology, eviction, the rights of the user, whether a change is
@@ -48,10 +61,17 @@ export interface RedisStoreParts {
   readonly settings: RedisSettings
   readonly keys: KeySpace
   readonly nodes: Nodes
+  readonly identity: NodeIdentity
 }
 
-/** What came of a write. */
-type Written = Pick<WriteResult, 'replaced' | 'warnings'>
+/** A write that is to be carried out. */
+interface Writing extends PreparedKey {
+  /** Digest of what is written. */
+  readonly digest: string | null
+  readonly warnings: readonly string[]
+  readonly options: WriteOptions | undefined
+  write(redisKey: Buffer): Promise<Done>
+}
 
 const HEARS: { readonly [I in Invalidation]: Hearing } = {
   tracking: 'everything',
@@ -69,19 +89,23 @@ export class RedisRecordStore implements RedisStore {
   readonly #commands: RecordCommands
   readonly #watch: Watch
   readonly #limiters: Limiters
+  readonly #receipts: Receipts
   #closing: Promise<void> | undefined
 
-  constructor({ settings, keys, nodes }: RedisStoreParts) {
+  constructor({ settings, keys, nodes, identity }: RedisStoreParts) {
     this.semantics = settings.semantics
     this.hears = HEARS[settings.invalidation]
     this.#settings = settings
     this.#keys = keys
     this.#nodes = nodes
-    this.#commands = new RecordCommands(nodes, settings.commandTimeoutMs)
-    this.#watch = new Watch(nodes, keys, settings)
+    const sender = new Sender(nodes, settings.commandTimeoutMs)
+    this.#commands = new RecordCommands(nodes, sender)
+    this.#watch = new Watch({ nodes, keys, sender, identity, commands: this.#commands, settings })
+    const { asks } = this.#watch
+    this.#receipts = new Receipts({ sender, keys, asks, self: identity.id, announce: key => this.#announce(key) })
     this.#limiters = new Limiters((name, limits) => {
       const failed = (error: unknown) => this.#watch.failed(unavailable(error), `limiter ${name}`)
-      const send: RecordCommands['send'] = (...given) => this.#commands.send(...given)
+      const send: Sender['send'] = (...given) => sender.send(...given)
       return new RedisLimiter(limits, { send, prefix: keys.limiterPrefix(name), failed })
     })
     this.shared = { get: name => this.#getShared(name), swap: (...given) => this.#swapShared(...given) }
@@ -108,19 +132,15 @@ export class RedisRecordStore implements RedisStore {
     checkWriteOptions(options)
     const prepared = prepareKey(key)
     const { text, digest, warnings } = prepareRecord(prepared.key, record, { maxBytes: this.#settings.maxRecordBytes })
-    const written = await this.#writing(prepared, redisKey => {
-      return this.#commands.put(redisKey, text, options?.ifMatch)
-    })
-    return { digest, replaced: written.replaced, warnings: [...warnings, ...written.warnings] }
+    const write = (redisKey: Buffer) => this.#commands.put(redisKey, text, options)
+    return this.#writing({ ...prepared, digest, warnings, options, write })
   }
 
   async delete(key: RecordKey, options?: WriteOptions): Promise<WriteResult> {
     this.#demandOpen()
     checkWriteOptions(options)
-    const written = await this.#writing(prepareKey(key), redisKey => {
-      return this.#commands.delete(redisKey, options?.ifMatch)
-    })
-    return { digest: null, ...written }
+    const write = (redisKey: Buffer) => this.#commands.delete(redisKey, options)
+    return this.#writing({ ...prepareKey(key), digest: null, warnings: [], options, write })
   }
 
   async *scan(): AsyncGenerator<RecordKey> {
@@ -142,9 +162,14 @@ export class RedisRecordStore implements RedisStore {
     return this.#limiters.get(name, limits)
   }
 
-  watch(listener: StoreListener): () => void {
+  watch(listener: StoreListener, options?: WatchOptions): () => void {
     this.#demandOpen()
-    return this.#watch.add(listener)
+    return this.#watch.add(listener, options)
+  }
+
+  async nodes(): Promise<readonly NodeInfo[]> {
+    this.#demandOpen()
+    return this.#reading(() => this.#watch.asks.leases.list())
   }
 
   links(): readonly StoreLink[] {
@@ -161,12 +186,18 @@ export class RedisRecordStore implements RedisStore {
   }
 
   close(): Promise<void> {
-    this.#closing ??= Promise.all([this.#watch.close(), this.#nodes.close()]).then(() => {})
+    this.#closing ??= this.#close()
     return this.#closing
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #close(): Promise<void> {
+    const told = this.#watch.close()
+    await this.#watch.asks.leases.settled()
+    await Promise.all([told, this.#nodes.close()])
   }
 
   async #reading<T>(read: () => Promise<T>): Promise<T> {
@@ -194,20 +225,25 @@ export class RedisRecordStore implements RedisStore {
   }
 
   /** Writes, and tells the listeners of this process itself: its caller is to find them finished. */
-  async #writing({ text, key }: PreparedKey, write: (redisKey: Buffer) => Promise<boolean>): Promise<Written> {
+  async #writing({ text, key, digest, warnings, options, write }: Writing): Promise<WriteResult> {
     const redisKey = this.#keys.redisKey(text)
-    const tell = async (): Promise<readonly string[]> => {
-      const event = { type: 'changed', key } as const
-      const [warnings] = await Promise.all([this.#announce(redisKey), this.#watch.listeners.dispatch(event)])
-      return warnings
-    }
+    const sentAt = performance.now()
+    let done: Done
     try {
-      return { replaced: await write(redisKey), warnings: await tell() }
+      done = await write(redisKey)
     } catch (error) {
       const meaning = writeError(error)
-      if (mayHaveWritten(meaning)) await tell()
+      if (mayHaveWritten(meaning)) await Promise.all([this.#announce(redisKey), this.#watch.changed(key, text)])
       throw meaning
     }
+    const { timeoutMs } = options?.receipt ?? {}
+    const [, more, receipt] = await Promise.all([
+      this.#watch.changed(key, text),
+      this.#announce(redisKey),
+      timeoutMs && this.#receipts.collect({ key, text, digest, sentAt, timeoutMs }),
+    ])
+    const result = { digest, ...done, warnings: [...warnings, ...more] }
+    return settleWrite(receipt ? { ...result, receipt } : result, options)
   }
 
   /** Tells the stores that would not hear of the write otherwise; resolves with what to warn of. */

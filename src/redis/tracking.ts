@@ -18,7 +18,7 @@ export function createTracking(context: SourceContext): Arm {
     if (typeof id !== 'number') throw new CommandFailure('refused', 'redis did not tell the id of the connection')
     const beat = new Beat(context, connection, id)
     connection.listen((channel, payload) => hear(channel, payload, news, beat))
-    const prefixes = ['prefix', keys.recordPrefix, 'prefix', keys.beatPrefix]
+    const prefixes = [keys.recordPrefix, keys.askPrefix, keys.beatPrefix].flatMap(prefix => ['prefix', prefix])
     await connection.request(['client', 'tracking', 'on', 'redirect', String(id), 'bcast', ...prefixes], timeoutMs)
     // Any subscription lets invalidations through. The name they come under is never subscribed to: others can publish
     // to that channel.

@@ -1,6 +1,9 @@
 import type { StoreUnavailable } from '../errors.js'
+import { encodeRecordKey } from '../record/index.js'
+import type { RecordKey } from '../record/types.js'
 import { Listeners } from '../store/listeners.js'
-import type { StoreLink, StoreListener } from '../store/types.js'
+import type { StoreEvent, StoreLink, StoreListener, WatchOptions } from '../store/types.js'
+import { type AskContext, Asks } from './asks.js'
 import { SelfCheck } from './check.js'
 import type { KeySpace } from './keys.js'
 import type { LinkEvents } from './link.js'
@@ -19,6 +22,16 @@ export interface RedisStoreStats {
   readonly otherKeys: number
   /** Messages thrown away because they were no invalidation. */
   readonly droppedMessages: number
+  /** Questions of writers that were answered, for their receipts. */
+  readonly answeredAsks: number
+  /** Questions that were not answered: malformed, too many, or Redis was away. */
+  readonly droppedAsks: number
+}
+
+/** What a watch is put together from. */
+export interface WatchParts extends Omit<AskContext, 'listeners' | 'failed'> {
+  readonly nodes: Nodes
+  readonly settings: RedisSettings
 }
 
 /** Where trouble with the links is said to be. */
@@ -28,6 +41,7 @@ const LINK = 'redis link'
 export class Watch {
   readonly listeners: Listeners = new Listeners()
   readonly check: SelfCheck
+  readonly asks: Asks
   readonly #nodes: Nodes
   readonly #keys: KeySpace
   readonly #invalidation: Invalidation
@@ -38,22 +52,35 @@ export class Watch {
   /** Last trouble by place. */
   readonly #lastFailures: Map<string, string> = new Map()
 
-  constructor(nodes: Nodes, keys: KeySpace, settings: RedisSettings) {
+  constructor({ nodes, settings, ...parts }: WatchParts) {
     this.#nodes = nodes
-    this.#keys = keys
+    this.#keys = parts.keys
     this.#invalidation = settings.invalidation
-    this.check = new SelfCheck(nodes, keys, settings)
+    this.check = new SelfCheck(nodes, parts.keys, settings)
+    const failed = (error: StoreUnavailable): void => this.failed(error, 'receipts')
+    this.asks = new Asks({ ...parts, listeners: this.listeners, failed })
   }
 
-  add(listener: StoreListener): () => void {
-    const remove = this.listeners.add(listener, tell => {
+  add(listener: StoreListener, options?: WatchOptions): () => void {
+    const begin = (tell: (event: StoreEvent) => void): void => {
       if (this.#state === 'live') tell({ type: 'link', state: 'live', at: this.#heardUntil })
-    })
+    }
+    const remove = this.listeners.add(listener, begin, options)
     if (this.#invalidation === 'none') this.#report()
     else this.#watching ??= this.#nodes.watch(this.#createEvents())
+    this.asks.leases.set(this.listeners.decidesForMs)
     return () => {
-      if (remove() && this.listeners.size === 0) this.#stop()
+      if (!remove()) return
+      this.asks.leases.set(this.listeners.decidesForMs)
+      if (this.listeners.size === 0) this.#stop()
     }
+  }
+
+  /** Tells the listeners of a change that this process made. Resolves when they have finished. */
+  async changed(key: RecordKey, text: string): Promise<void> {
+    const effects = this.listeners.dispatch({ type: 'changed', key })
+    if (this.asks.leases.isHeld) this.asks.tallies.note(text, effects)
+    await effects
   }
 
   links(): readonly StoreLink[] {
@@ -61,11 +88,12 @@ export class Watch {
   }
 
   stats(): RedisStoreStats {
-    return { state: this.#state, ...this.#counts }
+    return { state: this.#state, ...this.#counts, ...this.asks.counts }
   }
 
   /** Tells the listeners that this was all. Resolves when they have finished. */
   async close(): Promise<void> {
+    this.asks.leases.abandon()
     const told = this.#blind()
     this.listeners.clear()
     this.#stop()
@@ -89,12 +117,18 @@ export class Watch {
     return {
       changed: redisKey => {
         const key = this.#keys.recordKey(redisKey)
-        if (key === undefined) counts.otherKeys++
-        else this.listeners.tell({ type: 'changed', key })
+        if (key !== undefined) this.#heard(key)
+        else {
+          counts.otherKeys++
+          const ask = this.#keys.askId(redisKey)
+          if (ask !== undefined) this.asks.heard(ask)
+        }
       },
       unknown: () => {
         counts.unknowns++
         this.listeners.tell({ type: 'unknown' })
+        // The list of nodes may be gone with everything else.
+        this.asks.leases.renew()
       },
       live: at => {
         counts.beats++
@@ -113,6 +147,12 @@ export class Watch {
   /** Has the servers looked at, whoever they are now. */
   #report(): void {
     void this.check.report(event => this.listeners.tell(event))
+  }
+
+  #heard(key: RecordKey): void {
+    const event = { type: 'changed', key } as const
+    if (this.asks.leases.isHeld) this.asks.tallies.note(encodeRecordKey(key), this.listeners.run(event))
+    else this.listeners.tell(event)
   }
 
   /** Says each trouble once, not once for each attempt. */

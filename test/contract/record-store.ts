@@ -8,7 +8,8 @@ import {
   WardenError,
 } from '../../src/errors.js'
 import type { AclRecord, RecordKey } from '../../src/record/types.js'
-import type { RecordStore, StoreEvent } from '../../src/store/types.js'
+import { NotDurable } from '../../src/store/not-durable.js'
+import type { ChangeEffects, RecordStore, StoreEvent } from '../../src/store/types.js'
 import { deferred } from '../helpers/deferred.js'
 import { eventually } from '../helpers/eventually.js'
 
@@ -347,6 +348,104 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
       it('refuses a listener that is no function', () => {
         const message = '"listener" argument must be a function'
         expect(() => store.watch('x' as never)).toThrow(new TypeError(message))
+      })
+    })
+
+    describe('receipts', () => {
+      const receipt = { timeoutMs: 5_000 }
+      /** A watcher that decides, and has this to tell of the first change it hears. */
+      const decide = async (effects: ChangeEffects, decidesForMs = 1_000): Promise<() => void> => {
+        let told = false
+        const listener = (event: StoreEvent): ChangeEffects | undefined => {
+          if (event.type !== 'changed') return undefined
+          const first = !told
+          told = true
+          return first ? effects : {}
+        }
+        const stop = store.watch(listener, { decidesForMs })
+        await eventually(async () => (await store.nodes!()).length === 1, 'the node is announced')
+        return stop
+      }
+
+      it('have the word of this process, with what it read and what the change did', async () => {
+        await decide({ sessionsCut: 2, subscriptionsDropped: 3 })
+        const [node] = await store.nodes!()
+        const written = await store.put(key('c'), recordOf('a'), { receipt })
+        expect(written.receipt).toEqual({
+          confirmed: true,
+          rows: [
+            { node: node!.id, digest: written.digest, sessionsCut: 2, subscriptionsDropped: 3, ms: expect.any(Number) },
+          ],
+          silent: [],
+        })
+        const deleted = await store.delete(key('c'), { receipt, ifMatch: written.digest })
+        expect(deleted.receipt).toMatchObject({ confirmed: true, rows: [{ digest: null, sessionsCut: 0 }] })
+      })
+
+      it('confirm nothing that a watcher failed at', async () => {
+        const stop = store.watch(
+          () => {
+            throw new Error('broken')
+          },
+          { decidesForMs: 0 },
+        )
+        const written = await store.put(key('c'), recordOf('a'), { receipt })
+        expect(written.receipt).toMatchObject({ confirmed: false, rows: [{ failed: 'broken' }] })
+        stop()
+      })
+
+      it('confirm nothing where nobody decides', async () => {
+        store.watch(() => {})
+        const written = await store.put(key('c'), recordOf('a'), { receipt })
+        expect(written.receipt).toEqual({ confirmed: false, rows: [], silent: [] })
+        expect(await store.nodes!()).toEqual([])
+      })
+
+      it('are there only for who asks', async () => {
+        await decide({})
+        expect(await store.put(key('c'), recordOf('a'))).not.toHaveProperty('receipt')
+      })
+
+      it('no longer wait for who has stopped watching', async () => {
+        const stop = await decide({})
+        stop()
+        await eventually(async () => (await store.nodes!()).length === 0, 'the node has left')
+        const { receipt: given } = await store.delete(key('c'), { receipt })
+        expect(given).toEqual({ confirmed: false, rows: [], silent: [] })
+      })
+
+      it('are not given for a write whose condition does not hold', async () => {
+        await expect(store.put(key('c'), recordOf('a'), { receipt, ifMatch: 'a'.repeat(64) })).rejects.toThrow(
+          RecordConflict,
+        )
+      })
+
+      it('say that a write is not durable, with what it did', async () => {
+        await decide({})
+        const error = await store.put(key('c'), recordOf('a'), { receipt, minReplicas: 1 }).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        )
+        expect(error).toBeInstanceOf(NotDurable)
+        expect(error).toMatchObject({ code: 'ERR_NOT_DURABLE', result: { replicas: 0, receipt: { confirmed: true } } })
+        expect(await store.get(key('c'))).toEqual(recordOf('a'))
+      })
+
+      it.each([
+        [{ receipt: 5 }, '"receipt" option must be an object with a "timeoutMs"'],
+        [{ receipt: {} }, '"receipt" option must be an object with a "timeoutMs"'],
+        [{ receipt: { timeoutMs: 0 } }, '"timeoutMs" option must be an integer from 1 to 600000'],
+        [{ minReplicas: 0 }, '"minReplicas" option must be an integer from 1 to 100'],
+      ])('refuse %j before anything is written', async (options, message) => {
+        await expect(store.put(key('c'), recordOf('a'), options as never)).rejects.toThrow(new TypeError(message))
+        expect(await store.get(key('c'))).toBeUndefined()
+      })
+
+      it('refuse a watcher that says nonsense about itself', () => {
+        const message = '"decidesForMs" option must be a number, 0 or more'
+        for (const decidesForMs of [-1, Number.NaN, '5' as never]) {
+          expect(() => store.watch(() => {}, { decidesForMs })).toThrow(new TypeError(message))
+        }
       })
     })
 

@@ -1,0 +1,68 @@
+import { decodeRecordKey } from '../record/index.js'
+import type { RecordKey } from '../record/types.js'
+import type { ChangeEffects, ReceiptRow } from '../store/types.js'
+import { digestOf } from '../store/write.js'
+
+/** What a writer asks: whether a record is in force as it is now. */
+export interface Ask {
+  readonly key: RecordKey
+  /** Canonical text of the key. */
+  readonly text: string
+  /** Milliseconds from the sending of the write to that of the question. */
+  readonly sinceMs: number
+}
+
+/** What a node answers. */
+export type Answer = Omit<ReceiptRow, 'node' | 'ms'>
+
+/** Largest question that is read, in bytes: three names of 65,535 bytes each, every one escaped. */
+export const MAX_ASK_BYTES = 1_310_720
+
+/** Largest answer that is read, in bytes. */
+export const MAX_ANSWER_BYTES = 4_096
+
+/** Longest reason in an answer, in characters. */
+const MAX_REASON = 256
+
+export function writeAsk({ text, sinceMs }: Pick<Ask, 'text' | 'sinceMs'>): string {
+  return JSON.stringify({ key: text, sinceMs: Math.ceil(sinceMs) })
+}
+
+/** Reads a question; `undefined` for what no store has written. */
+export function readAsk(value: string): Ask | undefined {
+  try {
+    const { key: text, sinceMs } = JSON.parse(value) as Record<string, unknown>
+    if (typeof text !== 'string' || !isCount(sinceMs)) return undefined
+    return { key: decodeRecordKey(text), text, sinceMs }
+  } catch {
+    return undefined
+  }
+}
+
+/** Puts together an answer from what a change did and the value that was read; `null` where there is none. */
+export function composeAnswer(
+  { sessionsCut = 0, subscriptionsDropped = 0, failed }: ChangeEffects,
+  bytes: Buffer | null,
+): Answer {
+  const answer = { digest: bytes === null ? null : digestOf(bytes), sessionsCut, subscriptionsDropped }
+  return failed === undefined ? answer : { ...answer, failed: failed.slice(0, MAX_REASON) }
+}
+
+/** Reads an answer. One that no store has written confirms nothing. */
+export function readAnswer(value: string): Answer {
+  try {
+    const { digest, sessionsCut, subscriptionsDropped, failed } = JSON.parse(value) as Record<string, unknown>
+    const isDigest = digest === null || (typeof digest === 'string' && /^[0-9a-f]{64}$/.test(digest))
+    const isReason = failed === undefined || (typeof failed === 'string' && failed.length <= MAX_REASON)
+    if (isDigest && isReason && isCount(sessionsCut) && isCount(subscriptionsDropped)) {
+      return { digest, sessionsCut, subscriptionsDropped, ...(failed !== undefined && { failed }) } as Answer
+    }
+  } catch {
+    // Said below.
+  }
+  return { digest: null, sessionsCut: 0, subscriptionsDropped: 0, failed: 'the answer cannot be read' }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}

@@ -1,0 +1,116 @@
+import { StoreUnavailable } from '../errors.js'
+import type { NodeIdentity } from '../store/identity.js'
+import { type Listeners, sumEffects } from '../store/listeners.js'
+import { type Answer, type Ask, composeAnswer, MAX_ASK_BYTES, readAsk } from './answers.js'
+import { lossOf } from './failure.js'
+import type { KeySpace } from './keys.js'
+import { Leases } from './leases.js'
+import type { RecordCommands } from './records.js'
+import type { Sender } from './send.js'
+import { Tallies } from './tallies.js'
+
+/** Questions answered at the same time. */
+const WIDTH = 16
+
+/** Questions waiting; more are not answered. */
+const MAX_WAITING = 256
+
+/** Questions remembered, so that the end of one is not taken for another. */
+const MAX_SEEN = 1_000
+
+/** How long an answer stays for its reader, in milliseconds. */
+const ANSWER_MS = '60000'
+
+/** What a node needs to answer. */
+export interface AskContext {
+  readonly sender: Sender
+  readonly commands: RecordCommands
+  readonly keys: KeySpace
+  readonly identity: NodeIdentity
+  readonly listeners: Listeners
+  failed(error: StoreUnavailable): void
+}
+
+/**
+ * The part of a node in receipts: it announces itself while one of its watchers decides, and answers writers who ask
+ * whether their record is in force here. An answer is given when the watchers have been told of the change once more and
+ * have finished, with what the record is then.
+ */
+export class Asks {
+  readonly leases: Leases
+  readonly tallies: Tallies = new Tallies()
+  readonly counts = { answeredAsks: 0, droppedAsks: 0 }
+  readonly #context: AskContext
+  readonly #seen: Set<string> = new Set()
+  readonly #waiting: string[] = []
+  #running = 0
+
+  constructor(context: AskContext) {
+    this.#context = context
+    this.leases = new Leases(context)
+  }
+
+  /** Takes note of a question. */
+  heard(id: string): void {
+    if (!this.leases.isHeld || this.#seen.has(id)) return
+    this.#seen.add(id)
+    if (this.#seen.size > MAX_SEEN) {
+      const [oldest] = this.#seen
+      this.#seen.delete(oldest!)
+    }
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.counts.droppedAsks++
+      return
+    }
+    this.#waiting.push(id)
+    if (this.#running < WIDTH) void this.#work()
+  }
+
+  /** Answers for this process. Never rejects. */
+  async answer({ key, text, sinceMs }: Ask): Promise<Answer> {
+    const { listeners, keys, commands } = this.#context
+    const heardAt = performance.now()
+    const now = await listeners.dispatch({ type: 'changed', key })
+    // By now the news of the change itself has arrived as well, and what it did is noted.
+    const before = await this.tallies.take(text, heardAt - sinceMs)
+    const effects = sumEffects([before, now])
+    try {
+      return composeAnswer(effects, (await commands.read(keys.redisKey(text)))?.bytes ?? null)
+    } catch (error) {
+      const failed = error instanceof Error ? error.message : 'the record cannot be read'
+      return composeAnswer({ failed, ...effects }, null)
+    }
+  }
+
+  async #work(): Promise<void> {
+    this.#running++
+    for (let id = this.#waiting.shift(); id !== undefined; id = this.#waiting.shift()) {
+      try {
+        await this.#reply(id)
+      } catch (error) {
+        // Who asked takes this node for silent.
+        this.counts.droppedAsks++
+        const cause = lossOf(error)
+        this.#context.failed(new StoreUnavailable(`a receipt was not answered: ${cause.message}`, { cause }))
+      }
+    }
+    this.#running--
+  }
+
+  async #reply(id: string): Promise<void> {
+    const { sender, keys, identity } = this.#context
+    const askKey = keys.askKey(id)
+    const [reply] = await sender.send(askKey, [['getrange', askKey, '0', String(MAX_ASK_BYTES - 1)]])
+    // It is over already.
+    if (!Buffer.isBuffer(reply) || reply.length === 0) return
+    const ask = readAsk(reply.toString())
+    if (ask === undefined) {
+      this.counts.droppedAsks++
+      return
+    }
+    const rowKey = keys.rowKey(id, identity.id)
+    const answer = JSON.stringify(await this.answer(ask))
+    await sender.send(rowKey, [['set', rowKey, answer, 'px', ANSWER_MS]])
+    this.counts.answeredAsks++
+  }
+}

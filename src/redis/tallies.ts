@@ -1,0 +1,55 @@
+import { sumEffects } from '../store/listeners.js'
+import type { ChangeEffects } from '../store/types.js'
+import { within } from './time.js'
+
+/** Most changes remembered; of more, the oldest is forgotten. */
+const MAX_ENTRIES = 1_000
+
+/** How much earlier than its writer can tell a change may have been heard, in milliseconds. */
+const SLACK_MS = 1_000
+
+/** Longest wait for changes that are still being carried out, in milliseconds. */
+const WAIT_MS = 1_000
+
+/** A change that was heard. */
+interface Entry {
+  readonly at: number
+  readonly effects: Promise<ChangeEffects>
+}
+
+/**
+ * What changes did here that were heard lately, until a receipt tells it: by the time that its writer asks, a change was
+ * mostly carried out.
+ */
+export class Tallies {
+  readonly #entries: Map<string, Set<Entry>> = new Map()
+
+  /** Takes note of a change of the record with this key. */
+  note(text: string, effects: Promise<ChangeEffects>): void {
+    const entry = { at: performance.now(), effects }
+    const entries = this.#entries.get(text)
+    if (entries === undefined) this.#entries.set(text, new Set([entry]))
+    else entries.add(entry)
+    void effects.then(({ sessionsCut, subscriptionsDropped }) => {
+      if (!sessionsCut && !subscriptionsDropped) this.#forget(text, entry)
+    })
+    if (this.#entries.size > MAX_ENTRIES) {
+      const [oldest] = this.#entries.keys()
+      this.#entries.delete(oldest!)
+    }
+  }
+
+  /** Sums up the changes of a record since a moment on the clock of `performance.now()`. Each is told once. */
+  async take(text: string, sentAt: number): Promise<ChangeEffects> {
+    const recent = [...(this.#entries.get(text) ?? [])].filter(({ at }) => at >= sentAt - SLACK_MS)
+    this.#entries.delete(text)
+    const all = Promise.all(recent.map(({ effects }) => effects))
+    const { failed: _, ...counts } = sumEffects(await within(all, WAIT_MS, () => new Error('late')).catch(() => []))
+    return counts
+  }
+
+  #forget(text: string, entry: Entry): void {
+    const entries = this.#entries.get(text)
+    if (entries?.delete(entry) && entries.size === 0) this.#entries.delete(text)
+  }
+}
