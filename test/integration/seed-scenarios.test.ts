@@ -188,6 +188,25 @@ describe('two aedes nodes do what a two-node VerneMQ was seen to do', () => {
     expectBeginning(second, expected('e', 'session@node2'), 16)
   })
 
+  it('e_sub: what is published meanwhile goes to the one session that is up, never to both', async () => {
+    await grant(ONE, ['#', '#'])
+    await grant(TWO, ['#', '#'])
+    const twins = [connect(a, ONE), connect(b, ONE)]
+    for (const twin of twins) twin.client.on('connect', () => twin.subscribe(['say'], 0))
+    const talker = connect(b, TWO)
+    await talker.seen('connect')
+    const heardBy = ({ events }: RecordedClient) => events.filter(event => event.startsWith('message say'))
+    const isOver = () => twins.every(twin => heardBy(twin).length >= 3 && comings(twin.events).length >= 4)
+    for (let sent = 0; !isOver(); sent++) await talker.client.publishAsync('say', String(sent), { qos: 1 })
+    const heard = twins.flatMap(heardBy)
+    expect(new Set(heard).size).toBe(heard.length)
+    for (const [at, twin] of twins.entries()) {
+      const seen = comings(twin.events)
+      const told = comings(expected('e_sub', `session@node${at + 1}`))
+      expect(seen.slice(0, told.length)).toEqual(told.slice(0, seen.length))
+    }
+  })
+
   it('wrong_password: refused with return code 4, and not tried again', async () => {
     await grant(ONE, ['#', '#'])
     const one = connect(a, { ...ONE, password: 'wrong' })
@@ -195,6 +214,11 @@ describe('two aedes nodes do what a two-node VerneMQ was seen to do', () => {
     expect(one.events).toEqual(expected('wrong_password', 'client1'))
   })
 })
+
+/** When a client came and went. */
+function comings(events: readonly string[]): string[] {
+  return events.map(event => event.split(' ')[0]!).filter(event => event === 'connect' || event === 'close')
+}
 
 /** At QoS 1 a broker may deliver before it acknowledges: the order between the two is its own. */
 function sorted(events: readonly string[], qos: 0 | 1): readonly string[] {
