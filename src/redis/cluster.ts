@@ -61,17 +61,24 @@ export class ClusterNodes implements Nodes, ClusterView {
     }))
   }
 
-  /** Asks the node that is said to own the key how things stand: it knows best. */
-  async redirected(refusal: CommandFailure): Promise<boolean> {
-    if (refusal.code !== 'MOVED') return false
+  async redirected({ code, movedTo }: CommandFailure): Promise<'owner' | Lane | undefined> {
+    const place = movedTo === undefined ? undefined : placeOf(mapAddress(this.#options, addressOf(movedTo)))
+    if (code === 'ASK') return this.#laneOfMaster(place)
+    if (code !== 'MOVED') return undefined
     try {
-      if (refusal.movedTo === undefined) await this.#refreshInTime()
-      else
-        await this.ask(placeOf(mapAddress(this.#options, addressOf(refusal.movedTo))), this.#settings.commandTimeoutMs)
-      return true
+      // The node that is said to own the key knows best how things stand.
+      if (place === undefined) await this.#refreshInTime()
+      else await this.ask(place, this.#settings.commandTimeoutMs)
+      return 'owner'
     } catch (error) {
       throw new CommandFailure('unsent', lossOf(error).message, { cause: error })
     }
+  }
+
+  /** Nobody listens to a master without slots yet: what was read there would never be heard to change. */
+  #laneOfMaster(place: string | undefined): Lane | undefined {
+    const master = this.#topology?.masters.find(each => each.place === place)
+    return master === undefined ? undefined : this.laneAt(master.place)
   }
 
   watch(events: LinkEvents): Watching {

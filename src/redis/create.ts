@@ -45,7 +45,7 @@ export type RedisTarget =
  * `~<keyPrefix><ownPrefix>nodes` with `+time +zadd +zrem +zremrangebyscore +pexpire`, and `~<keyPrefix><ownPrefix>ask:*
  * ~<keyPrefix><ownPrefix>row:*` with `+getrange +set`; to ask for one, `+zrangebyscore` besides, and `+wait` for
  * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking and
- * beats. A Cluster needs `+cluster|slots`; a master that sentinels name, `+info`; the sentinels themselves, `+ping
+ * beats. A Cluster needs `+cluster|slots +asking`; a master that sentinels name, `+info`; the sentinels themselves, `+ping
  * +sentinel|get-master-addr-by-name`. Redis 6.2 or later, or Valkey.
  *
  * **Receipts.** A process with an authorizer announces itself in a list under `ownPrefix`, and answers writers who ask for

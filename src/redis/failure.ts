@@ -37,7 +37,7 @@ export function isReplyError(error: unknown): error is Error {
 /** The refusal in an error reply. Its message may quote what a client chose. */
 export function refusal(error: Error): CommandFailure {
   const code = /^[A-Z][A-Z0-9]*(?= |$)/.exec(error.message)?.[0] ?? ''
-  const movedTo = /^MOVED \d+ (\S+:\d+)$/.exec(error.message)?.[1]
+  const movedTo = /^(?:MOVED|ASK) \d+ (\S+:\d+)$/.exec(error.message)?.[1]
   const details = movedTo === undefined ? { code } : { code, movedTo }
   return new CommandFailure('refused', `redis answered ${quote(error.message)}`, details)
 }

@@ -31,6 +31,8 @@ export interface KeySpace {
   askId(redisKey: Buffer): string | undefined
   /** Key for the answer of one node; on a Cluster where the question is. */
   rowKey(id: string, node: string): Buffer
+  /** Redis key of a record that nobody has; `end` as above. */
+  unusedKey(end: string): Buffer
   /** The channel that is subscribed to. No MQTT client can publish to a name with `#`, whatever bridges MQTT to Redis. */
   readonly channel: string
   /** Redis key of a record key's canonical text. */
@@ -66,6 +68,7 @@ export function createKeySpace({ keyPrefix, ownPrefix }: RedisSettings, node: st
       return text.startsWith(askPrefix) ? ASK_ID.exec(text.slice(askPrefix.length))?.[1] : undefined
     },
     rowKey: (id, name) => Buffer.from(`${own}row:{${id}}:${name}`),
+    unusedKey: end => Buffer.from(`${keyPrefix}["mqtt-warden","${node}${end}","check"]`),
     channel: `${own}#`,
     redisKey: text => Buffer.concat([prefix, Buffer.from(text)]),
     recordKey: redisKey => {

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Command } from './client.js'
 import type { Connection } from './connection.js'
 import { CommandFailure } from './failure.js'
@@ -18,9 +17,8 @@ export interface ProbeContext {
 }
 
 /** Reads as `get` and `scan` do. */
-export async function checkRead(context: ProbeContext): Promise<Finding> {
-  const { connection, keys, timeoutMs } = context
-  const key = unusedKey(context)
+export async function checkRead({ connection, keys, timeoutMs, end }: ProbeContext): Promise<Finding> {
+  const key = keys.unusedKey(end)
   const replies = await connection.requestAll([['multi'], ['get', key], ['pttl', key], ['exec']], timeoutMs)
   const refused = replies.find(reply => reply instanceof CommandFailure)
   if (refused !== undefined) {
@@ -32,9 +30,8 @@ export async function checkRead(context: ProbeContext): Promise<Finding> {
 }
 
 /** Writes, under conditions that do not hold. */
-export async function checkWrite(context: ProbeContext): Promise<Finding> {
-  const { connection, timeoutMs } = context
-  const key = unusedKey(context)
+export async function checkWrite({ connection, keys, timeoutMs, end }: ProbeContext): Promise<Finding> {
+  const key = keys.unusedKey(end)
   const commands: readonly Command[] = [
     ['set', key, '', 'xx', 'keepttl'],
     ['del', key],
@@ -62,9 +59,4 @@ export async function checkClock({ connection, timeoutMs }: ProbeContext): Promi
   if (Math.abs(aheadMs) < SKEW_MS) return ok('clock', 'agrees with the clock of this machine')
   const message = `${Math.abs(aheadMs)} ms ${aheadMs > 0 ? 'ahead of' : 'behind'} the clock of this machine`
   return found('clock', 'info', message, 'keep the clocks in step: expires_at counts by those of the nodes')
-}
-
-/** A key of a record that nobody has. */
-function unusedKey({ keys, end }: ProbeContext): Buffer {
-  return keys.redisKey(JSON.stringify(['mqtt-warden', `${randomUUID()}${end}`, 'check']))
 }

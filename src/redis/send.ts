@@ -36,15 +36,20 @@ export class Sender {
   /** Sends commands back to back. Each is sent again only where it was refused for being at the wrong server. */
   async send(redisKey: Buffer, commands: readonly Command[], manner: Manner = {}): Promise<readonly Reply[]> {
     const { acquire = lane => lane.acquire(this.timeoutMs), prepare } = manner
+    let next: 'owner' | Lane = 'owner'
     for (let redirections = 0; ; redirections++) {
-      const connection = await acquire(await this.#nodes.laneOf(redisKey))
+      const lane: Lane = next === 'owner' ? await this.#nodes.laneOf(redisKey) : next
+      const connection = await acquire(lane)
       await prepare?.(connection)
-      const replies = await connection.requestAll(commands, this.timeoutMs)
-      const refusal = replies.find((reply, at) => isRefusal(reply, commands[at] === this.#nodes.witness))
-      if (refusal === undefined) return replies
-      if (isStuck(commands, replies)) connection.destroy(refusal)
+      const sent: readonly Command[] = next === 'owner' ? commands : [['asking'], ...commands]
+      const replies = await connection.requestAll(sent, this.timeoutMs)
+      const refusal = replies.find((reply, at) => isRefusal(reply, sent[at] === this.#nodes.witness))
+      if (refusal === undefined) return replies.slice(sent.length - commands.length)
+      if (isStuck(sent, replies)) connection.destroy(refusal)
       connection.leaveIfNoMaster(refusal)
-      if (redirections === MAX_REDIRECTIONS || !(await this.#nodes.redirected(refusal))) throw refusal
+      const advice = redirections === MAX_REDIRECTIONS ? undefined : await this.#nodes.redirected(refusal)
+      if (advice === undefined) throw refusal
+      next = advice
     }
   }
 

@@ -49,8 +49,8 @@ export class SingleNode implements Nodes {
     ]
   }
 
-  async redirected(): Promise<boolean> {
-    return false
+  async redirected(): Promise<undefined> {
+    return undefined
   }
 
   watch(events: LinkEvents): Watching {

@@ -100,11 +100,15 @@ class Beat {
   }
 
   async #ask(): Promise<void> {
-    const timeoutMs = this.#context.settings.heartbeatTimeoutMs
-    const connection = await this.#context.lane.acquire(timeoutMs, true)
+    const { keys, settings, lane, keyEnd } = this.#context
+    const timeoutMs = settings.heartbeatTimeoutMs
+    const connection = await lane.acquire(timeoutMs, true)
     const id = String(this.#clientId)
     const listed = await connection.request(['client', 'list', 'id', id], timeoutMs)
     if (!isTracked(listed, id)) throw new CommandFailure('refused', 'redis no longer tracks keys for the link')
+    // A master of a Cluster that has lost touch with most others, or its part, refuses to read.
+    const end = keyEnd()
+    if (end !== '') await connection.request(['get', keys.unusedKey(end)], timeoutMs)
     await this.#connection.request(['ping'], timeoutMs)
   }
 }

@@ -221,6 +221,8 @@ describe('mqtt-warden serve', () => {
       value(`mqtt_warden_request_duration_seconds_count{endpoint="${endpoint}",status="${code}"}`)
     expect([requests('emqx', 200), requests('mosquitto', 200), requests('mosquitto', 403)]).toEqual([2, 3, 1])
     expect(value('mqtt_warden_link_live')).toBe(1)
+    expect(body).toMatch(/^mqtt_warden_server_link_live\{server="127\.0\.0\.1:\d+"\} 1$/m)
+    expect(body).toMatch(/^mqtt_warden_server_link_age_seconds\{server="127\.0\.0\.1:\d+"\} \d\.\d+$/m)
     expect(value('mqtt_warden_cache_records')).toBe(1)
     expect(value('mqtt_warden_cache_hits_total')).toBeGreaterThan(0)
     expect(value('mqtt_warden_hashes_queued')).toBe(0)

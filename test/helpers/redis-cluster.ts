@@ -16,6 +16,8 @@ export interface RedisCluster {
   readonly members: readonly ClusterMember[]
   /** Starts a server that joins without slots; with `master`, as its replica. */
   join(master?: ClusterMember): Promise<ClusterMember>
+  /** Moves the keys of a slot to another master, which does not own it before what is resolved with is called. */
+  moveKeys(slot: number, from: ClusterMember, to: ClusterMember): Promise<() => Promise<void>>
   /** Hands a slot, with the keys in it, from one master to another. */
   moveSlot(slot: number, from: ClusterMember, to: ClusterMember): Promise<void>
   flush(): Promise<void>
@@ -48,13 +50,10 @@ export async function startRedisCluster(masters = 3): Promise<RedisCluster> {
       }
       return member
     },
+    moveKeys,
     async moveSlot(slot, from, to) {
-      await to.admin.cluster('SETSLOT', slot, 'IMPORTING', from.id)
-      await from.admin.cluster('SETSLOT', slot, 'MIGRATING', to.id)
-      const keys = (await from.admin.cluster('GETKEYSINSLOT', slot, 1_000)) as string[]
-      for (const key of keys) await from.admin.migrate('127.0.0.1', to.server.port, key, 0, 5_000)
-      await to.admin.cluster('SETSLOT', slot, 'NODE', to.id)
-      await from.admin.cluster('SETSLOT', slot, 'NODE', to.id)
+      const finish = await moveKeys(slot, from, to)
+      await finish()
     },
     async flush() {
       await Promise.all(members.map(({ admin }) => admin.flushall().catch(() => {})))
@@ -63,6 +62,17 @@ export async function startRedisCluster(masters = 3): Promise<RedisCluster> {
       for (const { admin } of members) admin.disconnect()
       await Promise.all(members.map(({ server }) => server.stop()))
     },
+  }
+}
+
+async function moveKeys(slot: number, from: ClusterMember, to: ClusterMember): Promise<() => Promise<void>> {
+  await to.admin.cluster('SETSLOT', slot, 'IMPORTING', from.id)
+  await from.admin.cluster('SETSLOT', slot, 'MIGRATING', to.id)
+  const keys = (await from.admin.cluster('GETKEYSINSLOT', slot, 1_000)) as string[]
+  for (const key of keys) await from.admin.migrate('127.0.0.1', to.server.port, key, 0, 5_000)
+  return async () => {
+    await to.admin.cluster('SETSLOT', slot, 'NODE', to.id)
+    await from.admin.cluster('SETSLOT', slot, 'NODE', to.id)
   }
 }
 

@@ -1,41 +1,19 @@
-import { Cluster } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { StoreUnavailable } from '../../src/errors.js'
 import { encodeRecordKey } from '../../src/record/index.js'
 import type { RecordKey } from '../../src/record/types.js'
-import type { RedisTarget } from '../../src/redis/index.js'
 import { slotOf } from '../../src/redis/slots.js'
-import { key, recordOf } from '../contract/record-store.js'
-import { eventually } from '../helpers/eventually.js'
+import { recordOf } from '../contract/record-store.js'
 import { type ClusterMember, type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
+import { slotOfRecord, Targets, THIRDS, writeOn } from './cluster-support.js'
 import { Heard, Stores, textOf } from './support.js'
 
 let cluster: RedisCluster
-const clients: { disconnect(): void }[] = []
+const targets = new Targets()
 const stores = new Stores()
-
-const target = (of: RedisCluster = cluster): RedisTarget => {
-  const nodes = of.members.map(({ server }) => ({ host: '127.0.0.1', port: server.port }))
-  const client = new Cluster(nodes, { lazyConnect: true })
-  clients.push(client)
-  return client
-}
-
-const slot = (each: RecordKey): number => slotOf(Buffer.from(encodeRecordKey(each)))
-
-/** A key in each third of the slots: the parts of the three masters at the start. */
-const THIRDS: readonly RecordKey[] = [0, 1, 2].map(third => {
-  for (let n = 0; ; n++) if (Math.floor(slot(key(`c${n}`)) / 5_462) === third) return key(`c${n}`)
-})
-
-/** Writes a record as another tool would, on the member that owns it. */
-async function writeOn(member: ClusterMember, each: RecordKey, pattern: string): Promise<void> {
-  await member.admin.set(encodeRecordKey(each), textOf(pattern))
-}
 
 afterEach(async () => {
   await stores.close()
-  for (const client of clients.splice(0)) client.disconnect()
+  targets.end()
 })
 
 describe('a Redis store on a Cluster', () => {
@@ -46,7 +24,7 @@ describe('a Redis store on a Cluster', () => {
   afterAll(() => cluster.stop())
 
   it('hears of changes on every master, and of a flush of one', async () => {
-    const heard = new Heard(stores.create(target()))
+    const heard = new Heard(stores.create(targets.of(cluster.members)))
     await heard.live()
     for (const [at, each] of THIRDS.entries()) await writeOn(cluster.members[at]!, each, 'a')
     await heard.until('all are heard', () => THIRDS.every(each => heard.changed(each)))
@@ -57,13 +35,13 @@ describe('a Redis store on a Cluster', () => {
   })
 
   it('finds a record that has moved to another master, and hears of it there without a break', async () => {
-    const store = stores.create(target())
+    const store = stores.create(targets.of(cluster.members))
     const heard = new Heard(store)
     const [moving] = THIRDS as [RecordKey]
     await store.put(moving, recordOf('before'))
     await heard.live()
     const [from, to] = cluster.members as [ClusterMember, ClusterMember]
-    await cluster.moveSlot(slot(moving), from, to)
+    await cluster.moveSlot(slotOfRecord(moving), from, to)
     expect((await store.get(moving))?.publishAcl[0]?.pattern).toBe('before')
     const position = heard.events.length
     await writeOn(to, moving, 'after')
@@ -71,11 +49,37 @@ describe('a Redis store on a Cluster', () => {
     await store.put(moving, recordOf('own'))
     expect(await to.admin.get(encodeRecordKey(moving))).toContain('"own"')
     expect(heard.story(position)).not.toContain('blind')
-    await cluster.moveSlot(slot(moving), to, from)
+    await cluster.moveSlot(slotOfRecord(moving), to, from)
+  })
+
+  it('reads, writes and hears of a record whose slot is on its way to another master', async () => {
+    const store = stores.create(targets.of(cluster.members))
+    const heard = new Heard(store)
+    const moving = THIRDS[1]!
+    await store.put(moving, recordOf('before'))
+    await heard.live()
+    const [from, to] = [cluster.members[1], cluster.members[2]] as [ClusterMember, ClusterMember]
+    const finish = await cluster.moveKeys(slotOfRecord(moving), from, to)
+    expect((await store.get(moving))?.publishAcl[0]?.pattern).toBe('before')
+    const position = heard.events.length
+    const tool = to.admin.pipeline().call('ASKING').set(encodeRecordKey(moving), textOf('by another tool'))
+    await tool.exec()
+    await heard.until('the change is heard', () => heard.changed(moving, position))
+    await store.put(moving, recordOf('own'))
+    const stored = await store.getStored(moving)
+    expect(stored?.record.publishAcl[0]?.pattern).toBe('own')
+    await store.put(moving, recordOf('matched'), { ifMatch: stored!.digest })
+    expect(await store.delete(moving)).toMatchObject({ replaced: true })
+    expect(await store.get(moving)).toBeUndefined()
+    await store.put(moving, recordOf('again'))
+    await finish()
+    expect(await to.admin.get(encodeRecordKey(moving))).toContain('"again"')
+    expect(heard.story(position)).not.toContain('blind')
+    await cluster.moveSlot(slotOfRecord(moving), to, from)
   })
 
   it('lists the records of all masters', async () => {
-    const store = stores.create(target())
+    const store = stores.create(targets.of(cluster.members))
     for (const each of THIRDS) await store.put(each, recordOf('a'))
     const found: RecordKey[] = []
     for await (const each of store.scan()) found.push(each)
@@ -84,7 +88,7 @@ describe('a Redis store on a Cluster', () => {
   })
 
   it('is blind while one of the links is down', async () => {
-    const heard = new Heard(stores.create(target()))
+    const heard = new Heard(stores.create(targets.of(cluster.members)))
     await heard.live()
     const { server } = cluster.members[1]!
     server.freeze()
@@ -98,74 +102,15 @@ describe('a Redis store on a Cluster', () => {
       ({ server }, at) => [`127.0.0.1:${server.port}`, { host: 'localhost', port: server.port }, at] as const,
     )
     const asked: string[] = []
-    const client = new Cluster([{ host: '127.0.0.1', port: cluster.members[0]!.server.port }], {
-      lazyConnect: true,
+    const client = targets.of(cluster.members.slice(0, 1), {
       natMap: place => {
         asked.push(place)
         return outside.find(([inside]) => inside === place)?.[1] ?? null
       },
     })
-    clients.push(client)
     const store = stores.create(client)
     for (const each of THIRDS) await store.put(each, recordOf('a'))
     expect(new Set(asked)).toEqual(new Set(outside.map(([inside]) => inside)))
-  })
-})
-
-describe('a Redis store on a Cluster that changes', () => {
-  beforeEach(async () => {
-    cluster = await startRedisCluster()
-  })
-  afterEach(() => cluster.stop())
-
-  it('hears of changes on a master that joined and was given slots', async () => {
-    const store = stores.create(target())
-    const heard = new Heard(store)
-    await heard.live()
-    const [moving] = THIRDS as [RecordKey]
-    const joined = await cluster.join()
-    const from = heard.events.length
-    await cluster.moveSlot(slot(moving), cluster.members[0]!, joined)
-    await heard.until('the links were set up anew', () => heard.story(from).includes('unknown') && heard.isLive)
-    expect(heard.story(from)).toContain('blind')
-    const position = heard.events.length
-    await writeOn(joined, moving, 'on the new master')
-    await heard.until('the change is heard', () => heard.changed(moving, position))
-    expect((await store.get(moving))?.publishAcl[0]?.pattern).toBe('on the new master')
-  })
-
-  it('follows a failover to the new master', async () => {
-    const replica = await cluster.join(cluster.members[0]!)
-    const store = stores.create(target())
-    const heard = new Heard(store)
-    const [moving] = THIRDS as [RecordKey]
-    await store.put(moving, recordOf('before'))
-    await heard.live()
-    await replica.admin.cluster('FAILOVER', 'TAKEOVER')
-    await heard.blind()
-    await heard.live()
-    const position = heard.events.length
-    await writeOn(replica, moving, 'after')
-    await heard.until('the change is heard', () => heard.changed(moving, position))
-    expect((await store.get(moving))?.publishAcl[0]?.pattern).toBe('after')
-  })
-
-  it('goes on with the other masters when one is gone, but is blind', async () => {
-    const store = stores.create(target())
-    const heard = new Heard(store)
-    await heard.live()
-    await cluster.members[0]!.server.kill()
-    await heard.blind()
-    await eventually(
-      () =>
-        store.get(THIRDS[0]!).then(
-          () => false,
-          reason => reason instanceof StoreUnavailable,
-        ),
-      'it is missed',
-    )
-    expect(await store.get(THIRDS[1]!)).toBeUndefined()
-    expect(heard.isLive).toBe(false)
   })
 })
 

@@ -2,7 +2,13 @@ import type { ServerResponse } from 'node:http'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { CompiledAcl } from '../../acl/compile.js'
 import type { Action, Decision } from '../../acl/types.js'
-import type { AccessGranted, AccessRefused, Authorizer, AuthorizerStats } from '../../authorizer/index.js'
+import type {
+  AccessGranted,
+  AccessRefused,
+  Authorizer,
+  AuthorizerStats,
+  LinkFreshness,
+} from '../../authorizer/index.js'
 
 /** Bounds of the buckets for the time of a request, in seconds: from a decision in memory to a hash in a queue. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -95,9 +101,30 @@ export class Metrics {
       'Longest a revoked right can survive in this process if the link froze now.',
       () => fresh().boundMs / 1_000,
     )
+    this.#followLinks(authorizer)
     authorizer.on('denied', ({ action, decision: { reason } }) => {
       this.#decisions.inc({ action, outcome: 'deny', reason })
     })
+  }
+
+  /** How each link to a server of the store stands, for as long as there is one. */
+  #followLinks(authorizer: Authorizer): void {
+    const readings: readonly (readonly [name: string, help: string, read: (link: LinkFreshness) => number])[] = [
+      ['server_link_live', 'Whether changes at a server are being heard.', link => Number(link.state === 'live')],
+      ['server_link_age_seconds', 'Time since the last proof of that; +Inf before.', link => link.ageMs / 1_000],
+    ]
+    for (const [name, help, read] of readings) {
+      const gauge: Gauge<'server'> = new Gauge({
+        name: `mqtt_warden_${name}`,
+        help,
+        labelNames: ['server'],
+        registers: [this.#registry],
+        collect: () => {
+          gauge.reset()
+          for (const link of authorizer.freshness().links) gauge.set({ server: link.server }, read(link))
+        },
+      })
+    }
   }
 
   /** The same authorizer, with what it allows counted. Refusals are counted by their events. */
