@@ -80,7 +80,7 @@ export function createBcryptHasher(options: BcryptHasherOptions = {}): PasswordH
 }
 
 /** Checks the option `queue`. */
-export function queueOption(options: BcryptHasherOptions): number {
+export function queueOption(options: { readonly queue?: number }): number {
   return integerOption(options, 'queue', { fallback: DEFAULT_QUEUE, min: 0, max: 1_000_000 })
 }
 

@@ -9,6 +9,7 @@ export {
   type VerifyPasswordOptions,
   verifyPassword,
 } from './bcrypt.js'
+export { createHasher, type HasherParts } from './custom.js'
 export { type BcryptHasherOptions, createBcryptHasher } from './hasher.js'
 export { createNativeHasher, type NativeBcrypt, type NativeHasherOptions } from './native.js'
 export { createRefusalClock, type RefusalClock, type RefusalClockOptions } from './refusal.js'

@@ -48,6 +48,9 @@ export type RedisTarget =
  * beats. A Cluster needs `+cluster|slots +asking`; a master that sentinels name, `+info`; the sentinels themselves, `+ping
  * +sentinel|get-master-addr-by-name`. Redis 6.2 or later, or Valkey.
  *
+ * **Counters** of failed logins need `~<keyPrefix><ownPrefix>throttle:*` with `+get +set +pttl +incrby +expire +eval +multi
+ * +exec`. Without these rights each process counts for itself, and an `error` event says so.
+ *
  * **Receipts.** A process with an authorizer announces itself in a list under `ownPrefix`, and answers writers who ask for
  * a receipt. It stays in the list for as long after its last sign of life as it may go on deciding by what it knew; a
  * process that is closed in order leaves at once.

@@ -43,6 +43,16 @@ describe('examples', () => {
     expect(output).toMatch(/removed\n$/)
   })
 
+  it('custom-hasher takes over the accounts of a mosquitto password file', async () => {
+    expect((await runExample('custom-hasher.ts')).trim().split('\n')).toEqual([
+      'stored: $7$1',
+      'wrong password: bad_credentials',
+      'right password: let in',
+      'stored: $2a$',
+      'still connected: true',
+    ])
+  })
+
   it('http/endpoint answers a broker that asks', async () => {
     const output = await runExample('http/endpoint.ts')
     expect(output).toContain('-> {"result":"allow"}')

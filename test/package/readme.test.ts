@@ -4,6 +4,7 @@ import * as warden from 'mqtt-warden'
 import { type DenyReason, reasons } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
 import { AUTHORIZER_DEFAULTS } from '../../src/authorizer/options.js'
+import { THROTTLE_DEFAULTS } from '../../src/authorizer/throttle-options.js'
 
 const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
 
@@ -81,6 +82,19 @@ describe('README', () => {
       min,
       max,
     ])
+    expect(rows).toEqual(expected)
+  })
+
+  it('has a row for every default of the throttle, and no other', () => {
+    const rows = table('### Logins: storms and guessing').map(([name, fallback, range]) => {
+      const [min, max] = range!.split(' to ')
+      return [unquote(name!), { fallback: number(fallback!), min: number(min!), max: number(max!) }]
+    })
+    const expected = Object.entries(THROTTLE_DEFAULTS).flatMap(([name, ranges]) =>
+      'fallback' in ranges
+        ? [[name, ranges]]
+        : Object.entries(ranges).map(([part, range]) => [`${name}.${part}`, range]),
+    )
     expect(rows).toEqual(expected)
   })
 })
