@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { compileAcl } from '../acl/compile.js'
 import { reasons } from '../acl/reasons.js'
 import type { AclRule, Decision, Principal, Qos, Semantics } from '../acl/types.js'
@@ -8,6 +8,7 @@ import { encodeRecordKey } from '../record/key.js'
 import { parseRecord } from '../record/parse.js'
 import type { AclRecord } from '../record/types.js'
 import { createRedisStore } from '../redis/index.js'
+import { collect, integer } from './arguments.js'
 import { CliFault, EXIT, printLine, readInput } from './io.js'
 
 interface CheckOptions {
@@ -33,8 +34,6 @@ interface Found {
 }
 
 type Verdict = { action: string; subject: string } & Decision
-
-const collect = (value: string, before: readonly string[] = []): string[] => [...before, value]
 
 /** Adds `check`. */
 export function addCheckCommand(program: Command): void {
@@ -153,14 +152,4 @@ function describeVerdict(verdict: Verdict): string {
   const nearest =
     verdict.nearest === undefined ? 'there are no rules' : describeNearest(verdict.nearest, verdict.missed)
   return `refused  ${request}: ${verdict.reason}, ${reasons[verdict.reason].text}; ${nearest}`
-}
-
-function integer(min: number, max: number): (text: string) => number {
-  return text => {
-    const value = Number(text)
-    if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
-      throw new InvalidArgumentError(`must be an integer from ${min} to ${max}`)
-    }
-    return value
-  }
 }

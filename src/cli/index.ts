@@ -6,6 +6,9 @@ import { addCheckCommand } from './check.js'
 import { addDoctorCommand } from './doctor.js'
 import { CliFault, EXIT, warnLine } from './io.js'
 import { addPasswordCommands } from './password.js'
+import { addPutCommand } from './records/put.js'
+import { addReadCommands } from './records/read.js'
+import { addRemoveCommands } from './records/remove.js'
 import { addServeCommand } from './serve.js'
 
 // Whoever reads the output may stop early, as `head` does.
@@ -15,8 +18,8 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 
 const program = new Command('mqtt-warden')
   .description(
-    'Works with the records that decide what MQTT clients may do: hashes passwords, and tells what a ' +
-      'record allows and why.',
+    'Works with the records that decide what MQTT clients may do: hashes passwords, tells what a record allows and ' +
+      'why, changes records, and tells which nodes have a change in force.',
   )
   .version(version)
   .exitOverride()
@@ -26,6 +29,9 @@ const program = new Command('mqtt-warden')
 addPasswordCommands(program)
 addCheckCommand(program)
 addDoctorCommand(program)
+addPutCommand(program)
+addRemoveCommands(program)
+addReadCommands(program)
 addServeCommand(program)
 for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)')
 

@@ -13,7 +13,7 @@ export class CliFault extends Error {
 }
 
 /** What the exit codes of every command mean. */
-export const EXIT = { allowed: 0, refused: 1, fault: 2 } as const
+export const EXIT = { allowed: 0, refused: 1, fault: 2, unconfirmed: 3, notDurable: 4 } as const
 
 /** Longest text read from a file or a pipe, in characters. */
 const MAX_INPUT = 2 * 1024 * 1024

@@ -1,5 +1,6 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Semantics } from '../acl/types.js'
+import { collect, integer } from './arguments.js'
 import { CliFault } from './io.js'
 import type { ServerOptions } from './serve/server.js'
 
@@ -22,8 +23,6 @@ interface ServeOptions {
   readonly vernemqKeyEnv: string
   readonly cacheSeconds: number
 }
-
-const collect = (value: string, before: readonly string[] = []): string[] => [...before, value]
 
 /** Adds `serve`. */
 export function addServeCommand(program: Command): void {
@@ -138,14 +137,4 @@ function fromEnvironment(name: string, option: string): string {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
-}
-
-function integer(min: number, max: number): (text: string) => number {
-  return text => {
-    const value = Number(text)
-    if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
-      throw new InvalidArgumentError(`must be an integer from ${min} to ${max}`)
-    }
-    return value
-  }
 }

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto'
+import type { Command } from 'commander'
+import { RecordInvalid } from '../../errors.js'
+import { hashPassword } from '../../password/index.js'
+import { encodeRecordKey } from '../../record/key.js'
+import { parseRecord } from '../../record/parse.js'
+import { serializeRecord } from '../../record/serialize.js'
+import type { AclRecord, RecordKey } from '../../record/types.js'
+import type { RedisStore } from '../../redis/index.js'
+import type { StoredRecord } from '../../store/types.js'
+import { addStoreOptions, openStore, type StoreArguments } from '../arguments.js'
+import { CliFault, EXIT, warnLine } from '../io.js'
+import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
+
+interface RemoveArguments extends StoreArguments, WriteArguments {
+  readonly mountpoint: string
+}
+
+interface BanArguments extends RemoveArguments {
+  readonly lift: boolean
+}
+
+/** Member of a banned record: when, and what it was before. Other readers of records pass over it. */
+const BANNED = 'banned'
+
+/** Adds `delete` and `ban`. */
+export function addRemoveCommands(program: Command): void {
+  const remove = program
+    .command('delete')
+    .summary('remove a record')
+    .description(
+      "Removes a record and ends its sessions. A record of a single client id may have hidden the one of '*': that one " +
+        'then decides, and the command says so. To keep one device out for good, use "ban".',
+    )
+    .argument('<client-id>', "client id; '*' for the record of every client without one of its own")
+    .argument('<username>', 'username')
+    .option('-m, --mountpoint <name>', 'mountpoint', '')
+  addWriteOptions(addStoreOptions(remove)).addHelpText('after', `\n${WRITE_EXITS}`).action(runDelete)
+
+  const ban = program
+    .command('ban')
+    .summary('keep one device out')
+    .description(
+      "Keeps one device out, also where the record of '*' would let it in: writes a record of its own that allows nothing " +
+        'and has a password that nobody knows. Its session ends. What the record was before is kept in it, for --lift.',
+    )
+    .argument('<client-id>', 'client id')
+    .argument('<username>', 'username')
+    .option('-m, --mountpoint <name>', 'mountpoint', '')
+    .option('--lift', 'let the device in again: put back what was there before', false)
+  addWriteOptions(addStoreOptions(ban)).addHelpText('after', `\n${WRITE_EXITS}`).action(runBan)
+}
+
+async function runDelete(clientId: string, username: string, options: RemoveArguments): Promise<void> {
+  const key = { mountpoint: options.mountpoint, clientId, username }
+  await using store = openStore(options)
+  await remove(store, key, options)
+}
+
+async function remove(store: RedisStore, key: RecordKey, options: RemoveArguments): Promise<void> {
+  const written = store.delete(key, writeOptions(options)).then(result => {
+    if (!result.replaced) throw new CliFault(`there is no record ${encodeRecordKey(key)}`, EXIT.refused)
+    return result
+  })
+  await report('deleted', key, written, options.json)
+  const shared = { ...key, clientId: '*' }
+  if (key.clientId !== '*' && (await exists(store, shared))) {
+    warnLine(`warning: the record ${encodeRecordKey(shared)} decides for this client id now`)
+  }
+}
+
+async function runBan(clientId: string, username: string, options: BanArguments): Promise<void> {
+  if (clientId === '*') throw new CliFault("'*' is no device: delete its record to keep all of them out")
+  const key = { mountpoint: options.mountpoint, clientId, username }
+  await using store = openStore(options)
+  const stored = await store.getStored(key)
+  const ban = stored && banOf(stored.record)
+  const conditions: RemoveArguments = { ...options, ifMatch: options.ifMatch ?? stored?.digest ?? null }
+  if (options.lift) {
+    if (ban === undefined) throw new CliFault(`${encodeRecordKey(key)} is not banned`, EXIT.refused)
+    if (ban.former === null) await remove(store, key, conditions)
+    else await report('restored', key, store.put(key, ban.former, writeOptions(conditions)), options.json)
+    return
+  }
+  if (ban !== undefined) throw new CliFault(`${encodeRecordKey(key)} is banned already`, EXIT.refused)
+  await report('banned', key, store.put(key, await bannedRecord(stored), writeOptions(conditions)), options.json)
+}
+
+/** Allows nothing, and its password is thrown away: whoever is connected is cut, and nobody logs in. */
+async function bannedRecord(former: StoredRecord | undefined): Promise<AclRecord> {
+  const record = former === undefined ? null : serializeRecord(former.record)
+  return {
+    passhash: await hashPassword(randomBytes(32).toString('hex')),
+    publishAcl: [],
+    subscribeAcl: [],
+    extra: { [BANNED]: { at: Math.floor(Date.now() / 1_000), record } },
+  }
+}
+
+/** What a banned record was before; `undefined` for a record that is not banned. */
+function banOf({ extra }: AclRecord): { readonly former: AclRecord | null } | undefined {
+  const ban = extra?.[BANNED]
+  if (typeof ban !== 'object' || ban === null || !('record' in ban)) return undefined
+  return { former: typeof ban.record === 'string' ? parseRecord(ban.record) : null }
+}
+
+async function exists(store: RedisStore, key: RecordKey): Promise<boolean> {
+  try {
+    return (await store.get(key)) !== undefined
+  } catch (error) {
+    if (error instanceof RecordInvalid) return true
+    throw error
+  }
+}

@@ -1,0 +1,112 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { quote, RecordConflict } from '../../errors.js'
+import { encodeRecordKey } from '../../record/key.js'
+import type { RecordKey } from '../../record/types.js'
+import { NotDurable } from '../../store/not-durable.js'
+import type { Receipt, ReceiptRow, WriteOptions, WriteResult } from '../../store/types.js'
+import { integer } from '../arguments.js'
+import { CliFault, EXIT, printLine, warnLine } from '../io.js'
+
+/** What the command line says about a write. */
+export interface WriteArguments {
+  /** A digest, or `null` for a record that must not be there yet. */
+  readonly ifMatch?: string | null
+  /** `true` for the default time. */
+  readonly receipt?: number | true
+  readonly minReplicas?: number
+  readonly json: boolean
+}
+
+const RECEIPT_MS = 5_000
+
+/** What the exit codes of writing commands mean. */
+export const WRITE_EXITS = `Exit codes: 0 done, 1 not done (no such record, or --if-match does not hold), 2 usage or fault,
+3 done, but a node stayed silent or has another record, 4 done, but fewer replicas than demanded have it`
+
+/** Adds the options of every write. */
+export function addWriteOptions(command: Command): Command {
+  return command
+    .option('--if-match <digest>', 'only if the stored record has this digest; "none": only if there is none', digest)
+    .addOption(
+      new Option(
+        '--receipt [ms]',
+        `wait until every node has confirmed, ${RECEIPT_MS} ms at most if not told otherwise; put it last`,
+      ).argParser(integer(1, 600_000)),
+    )
+    .option('--min-replicas <n>', 'demand that so many replicas have the write', integer(1, 100))
+    .option('--json', 'print one JSON object', false)
+}
+
+export function writeOptions({ ifMatch, receipt, minReplicas }: WriteArguments): WriteOptions {
+  return {
+    ...(ifMatch !== undefined && { ifMatch }),
+    ...(receipt !== undefined && { receipt: { timeoutMs: receipt === true ? RECEIPT_MS : receipt } }),
+    ...(minReplicas !== undefined && { minReplicas }),
+  }
+}
+
+/** Awaits a write, prints what came of it, and sets the exit code. */
+export async function report(
+  done: string,
+  key: RecordKey,
+  write: Promise<WriteResult>,
+  isJson: boolean,
+): Promise<void> {
+  const { result, problem } = await settle(write)
+  const text = encodeRecordKey(key)
+  if (isJson) printLine(JSON.stringify({ key: text, ...result }, undefined, 2))
+  else {
+    printLine(`${done} ${text}`)
+    if (result.digest !== null) printLine(`digest ${result.digest}`)
+    if (result.replicas !== undefined) printLine(`replicas ${result.replicas}`)
+    if (result.receipt !== undefined) printReceipt(result.receipt, result.digest)
+  }
+  for (const warning of result.warnings) warnLine(`warning: ${warning}`)
+  if (problem !== undefined) warnLine(problem.message)
+  const isUnconfirmed = result.receipt?.confirmed === false
+  if (isUnconfirmed) warnLine(describeDoubt(result.receipt))
+  process.exitCode = problem !== undefined ? EXIT.notDurable : isUnconfirmed ? EXIT.unconfirmed : EXIT.allowed
+}
+
+async function settle(write: Promise<WriteResult>): Promise<{ result: WriteResult; problem?: NotDurable }> {
+  try {
+    return { result: await write }
+  } catch (error) {
+    if (error instanceof NotDurable) return { result: error.result, problem: error }
+    if (error instanceof RecordConflict) throw new CliFault(`nothing written: ${error.message}`, EXIT.refused)
+    throw error
+  }
+}
+
+function printReceipt({ rows, silent }: Receipt, digest: string | null): void {
+  const state = ({ digest: read, failed }: ReceiptRow): string => {
+    if (failed !== undefined) return `failed: ${quote(failed)}`
+    return read === digest ? 'in force' : read === null ? 'no record there' : `another record: ${read.slice(0, 12)}…`
+  }
+  const table = [
+    ['node', 'sessions cut', 'subscriptions dropped', 'ms', 'record'],
+    ...rows.map(row => [row.node, row.sessionsCut, row.subscriptionsDropped, row.ms, state(row)].map(String)),
+    ...silent.map(node => [node, '-', '-', '-', 'silent']),
+  ]
+  const widths = table[0]!.map((_, column) => Math.max(...table.map(cells => cells[column]!.length)))
+  for (const cells of table)
+    printLine(
+      cells
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+}
+
+function describeDoubt({ rows, silent, failed }: Receipt): string {
+  if (failed !== undefined) return `written, but not confirmed: ${failed}`
+  if (rows.length + silent.length === 0) return 'written, but no node is there to confirm it'
+  if (silent.length > 0) return `written, but ${silent.length} of ${rows.length + silent.length} nodes stayed silent`
+  return 'written, but not in force on every node'
+}
+
+function digest(text: string): string | null {
+  if (text === 'none') return null
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new InvalidArgumentError('must be 64 hex digits in lower case, or "none"')
+  return text
+}
