@@ -1,11 +1,19 @@
-// Two nodes, a process each, joined by the Redis at REDIS_URL, which holds the records too. A right is taken away on
-// one side and gone on the other. Needs a Redis; it writes two keys of its own there and removes them.
+// Two nodes, a process each, joined by the Redis at REDIS_URL, which holds the records too. An account that is connected
+// on both evicts itself, which is told once; then a right is taken away on one side and gone on the other. Needs a Redis;
+// it writes two keys of its own there and removes them.
 import mqtt from 'mqtt'
 import { hashPassword } from 'mqtt-warden'
 import { startOnRedis } from './demo/cluster.js'
 
 const url = process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'
-const cluster = await startOnRedis(url, (node, line) => console.log(`node ${node}: ${line}`))
+let tellLoop: () => void = () => {}
+const loop = new Promise<void>(resolve => {
+  tellLoop = resolve
+})
+const cluster = await startOnRedis(url, (node, line) => {
+  console.log(`node ${node}: ${line}`)
+  if (line.includes('evicts itself')) tellLoop()
+})
 const { store, ports } = cluster
 
 const speaker = { mountpoint: '', clientId: 'example-speaker', username: 'example' }
@@ -16,6 +24,14 @@ await store.put(screen, { passhash, publishAcl: [], subscribeAcl: [{ pattern: 'n
 
 const connect = (port: number, { clientId, username }: typeof speaker) =>
   mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId, username, password: 'correct horse', reconnectPeriod: 0 })
+
+// Each of the two throws the other off, and comes back. Whose log the loop is told in is settled in Redis.
+const twins = [ports.A, ports.B].map(port =>
+  mqtt.connect(`mqtt://127.0.0.1:${port}`, { ...screen, password: 'correct horse', reconnectPeriod: 50 }),
+)
+await loop
+for (const twin of twins) await twin.endAsync(true)
+
 const speaking = await connect(ports.A, speaker)
 const listening = await connect(ports.B, screen)
 const heard = new Promise<void>(resolve => {

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module'
 import type { AedesOptions } from 'aedes'
 import { Redis } from 'ioredis'
-import { describeDenial } from 'mqtt-warden'
+import { describeDenial, describeLoop } from 'mqtt-warden'
 import { createRedisStore } from 'mqtt-warden/redis'
 import { startNode } from './node.js'
 
@@ -33,6 +33,7 @@ const node = await startNode(store, {
   persistence: connectPersistence({ conn: connection }),
 })
 node.authorizer.on('denied', event => tell({ type: 'denied', line: describeDenial(event) }))
+node.authorizer.on('loop', event => tell({ type: 'loop', line: describeLoop(event) }))
 node.authorizer.on('revoked', ({ principal, cause }) =>
   tell({ type: 'revoked', line: `${principal.clientId}: ${cause}` }),
 )
@@ -41,7 +42,7 @@ tell({ type: 'listening', port: node.port })
 /** What a node tells the process that started it; without one, it is printed. */
 export type NodeNews =
   | { readonly type: 'listening'; readonly port: number }
-  | { readonly type: 'denied' | 'revoked'; readonly line: string }
+  | { readonly type: 'denied' | 'loop' | 'revoked'; readonly line: string }
 
 function tell(news: NodeNews): void {
   if (process.send !== undefined) process.send(news)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { AedesOptions } from 'aedes'
 import mqemitter from 'mqemitter'
-import { createMemoryStore, describeDenial, type RecordStore } from 'mqtt-warden'
+import { createMemoryStore, describeDenial, describeLoop, type RecordStore } from 'mqtt-warden'
 import { createRedisStore } from 'mqtt-warden/redis'
 import { startNode } from '../node.js'
 import type { NodeNews } from '../node-process.js'
@@ -25,6 +25,7 @@ export async function startInMemory(listener: Listener): Promise<Cluster> {
   const start = async (id: string) => {
     const node = await startNode(store, { id, mq })
     node.authorizer.on('denied', event => listener(id, describeDenial(event)))
+    node.authorizer.on('loop', event => listener(id, describeLoop(event)))
     node.authorizer.on('revoked', ({ principal, cause }) => listener(id, `${principal.clientId} is cut: ${cause}`))
     return node
   }

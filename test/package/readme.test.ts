@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import * as warden from 'mqtt-warden'
 import { type DenyReason, reasons } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
+import { PROTECT_DEFAULTS } from '../../src/aedes/options.js'
 import { AUTHORIZER_DEFAULTS } from '../../src/authorizer/options.js'
 import { THROTTLE_DEFAULTS } from '../../src/authorizer/throttle-options.js'
 
@@ -71,17 +72,15 @@ describe('README', () => {
     expect(new Set(rows.map(String))).toEqual(new Set(classes.map(([name, { code }]) => `${name},${code}`)))
   })
 
-  it('has a row for every default of the authorizer, and no other', () => {
-    const rows = table('### Options of the authorizer').map(([name, fallback, range]) => {
+  it.each([
+    ['the authorizer', AUTHORIZER_DEFAULTS],
+    ['`protect`', PROTECT_DEFAULTS],
+  ])('has a row for every default of %s, and no other', (of, defaults) => {
+    const rows = table(`### Options of ${of}`).map(([name, fallback, range]) => {
       const [min, max] = range!.split(' to ')
       return [unquote(name!), number(fallback!), number(min!), number(max!)]
     })
-    const expected = Object.entries(AUTHORIZER_DEFAULTS).map(([name, { fallback, min, max }]) => [
-      name,
-      fallback,
-      min,
-      max,
-    ])
+    const expected = Object.entries(defaults).map(([name, { fallback, min, max }]) => [name, fallback, min, max])
     expect(rows).toEqual(expected)
   })
 
