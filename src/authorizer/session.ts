@@ -263,8 +263,11 @@ export class LiveSession implements Session {
     if (this.#refusal !== undefined) return denied(this.#refusal)
     if (this.#account === undefined) return undefined
     const { trust } = this.#context
+    const { endsAt } = this.#account
+    // Where nothing ends with time, as over a store that cannot become deaf, a decision need not ask what time it is.
+    if (endsAt === NEVER && this.#unreadFrom === NEVER && this.#epoch.heardUntil === NEVER) return undefined
     const now = trust.now()
-    if (now >= this.#account.endsAt) return denied('expired')
+    if (now >= endsAt) return denied('expired')
     const isTrusted = now < this.#unreadFrom && trust.isInGrace(this.#readAt, this.#epoch, now)
     return isTrusted ? undefined : denied('store_unavailable')
   }

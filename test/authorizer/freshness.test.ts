@@ -226,7 +226,7 @@ describe('a session while the link is deaf and the store can be read', () => {
 
   it('reads a few at a time', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const { clock, store, authorizer } = await live()
+    const { clock, store, authorizer } = await live({ readTimeoutMs: 10_000 })
     store.isStepped = false
     for (let count = 0; count < 200; count++) store.set(keyOf(`c${count}`), recordOf())
     for (let count = 0; count < 200; count++) await logIn(authorizer, `c${count}`)

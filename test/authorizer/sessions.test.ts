@@ -353,6 +353,23 @@ describe('a session whose record ends by itself', () => {
   })
 })
 
+describe('a decision of a session', () => {
+  it.each([
+    ['of a store in this process', createMemoryStore([[keyOf('c'), recordOf(['a'])]]), false],
+    ['with a record that ends', createMemoryStore([[keyOf('c'), recordOf(['a'], { expiresAt: 9_999_999_999 })]]), true],
+    ['of a store that may become deaf', new SteppedStore([[keyOf('c'), recordOf(['a'])]]), true],
+  ])('%s asks for the time only where something ends with it', async (_of, store, isAsked) => {
+    let asked = 0
+    const clock = { now: () => performance.now() + 0 * asked++ }
+    const authorizer = authorizerOf(store, { clock })
+    if (store instanceof SteppedStore) await store.tell({ type: 'link', state: 'live', at: performance.now() })
+    const session = await logIn(authorizer, 'c')
+    const before = asked
+    expect(session.authorizePublish('a').allow).toBe(true)
+    expect(asked > before).toBe(isAsked)
+  })
+})
+
 describe('the signal of a session', () => {
   it('is the same whenever it is read, before the end and after', async () => {
     const store = createMemoryStore([[keyOf('*'), recordOf(['a'])]])
