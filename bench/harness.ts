@@ -1,33 +1,16 @@
 import { performance } from 'node:perf_hooks'
+import type { Label, Sample } from './types.js'
 
 /** One thing to time. */
-export interface Case {
-  /** What the figures of several subjects have in common, e.g. `publish, hit`. */
-  readonly scenario: string
-  /** Column of the table, e.g. the number of rules. */
-  readonly column: string
-  readonly subject: string
+export interface Case extends Omit<Label, 'unit'> {
   /** Does the work once; the result keeps the engine from leaving it out. */
   readonly run: (turn: number) => unknown
-}
-
-/** What was seen of one case: nanoseconds for one run, one figure for each round. */
-export interface Sample {
-  readonly of: Case
-  readonly rounds: readonly number[]
-}
-
-/** A middle value, and the quartiles around it. */
-export interface Spread {
-  readonly low: number
-  readonly median: number
-  readonly high: number
 }
 
 /** Shortest time a case runs in one round, in milliseconds: far above the resolution of the clock. */
 const BATCH_MS = 2
 /** Most time a case may take in all, in milliseconds; a slow one is given fewer rounds. */
-const CASE_MS = 6_000
+const CASE_MS = 1_500
 /** How long each case runs before anything counts, twice: what comes later can make the engine think again. */
 const WARM_UP_MS = 25
 
@@ -49,7 +32,7 @@ export function measure(cases: readonly Case[], rounds = 40): Sample[] {
       one.rounds[round] = time(one.loop, one.batch.turns) / one.batch.turns
     }
   }
-  return timed.map(one => ({ of: one.of, rounds: one.rounds }))
+  return timed.map(({ of: { run: _, ...label }, rounds }) => ({ of: { ...label, unit: 'ns' }, rounds }))
 }
 
 type Loop = (turns: number) => number
@@ -86,17 +69,4 @@ function turnsFor(loop: Loop, leastMs: number): { turns: number; ms: number } {
     const ms = time(loop, turns) / 1e6
     if (ms >= leastMs) return { turns, ms }
   }
-}
-
-/** The quartiles of a sample. */
-export function spread(values: readonly number[]): Spread {
-  const sorted = values.filter(value => value !== undefined).sort((a, b) => a - b)
-  const at = (share: number) => sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN
-  return { low: at(0.25), median: at(0.5), high: at(0.75) }
-}
-
-/** How many times longer `slow` takes than `fast`, round by round. */
-export function ratio(slow: Sample, fast: Sample): Spread {
-  const shared = Math.min(slow.rounds.length, fast.rounds.length)
-  return spread(Array.from({ length: shared }, (_, round) => slow.rounds[round]! / fast.rounds[round]!))
 }

@@ -1,56 +1,82 @@
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
-import { type Sample, spread } from './harness.js'
+import { fileURLToPath } from 'node:url'
+import { aedesBench } from './aedes/bench.js'
 import { matchBench } from './match/bench.js'
-import { type Budget, printBudgets, printTables } from './table.js'
+import { memoryBench } from './memory/bench.js'
+import { type BenchName, RESULTS } from './report.js'
+import { revokeLatencyBench } from './revoke-latency/bench.js'
+import { spread } from './stats.js'
+import { stormBench } from './storm/bench.js'
+import { printBudgets, printTables } from './table.js'
+import type { Bench, Result, Spread } from './types.js'
 import { webhookBench } from './webhook/bench.js'
 
-/** A set of cases that are measured together, and what is promised about them. */
-interface Bench {
-  /** Packages whose versions belong beside the figures. */
-  readonly packages: readonly string[]
-  /** The subject that the others are compared with. */
-  readonly base: string
-  measure(): Sample[] | Promise<Sample[]>
-  budgets(samples: readonly Sample[]): Budget[]
+const benches: Readonly<Record<BenchName, Bench>> = {
+  match: matchBench,
+  aedes: aedesBench,
+  storm: stormBench,
+  webhook: webhookBench,
+  memory: memoryBench,
+  'revoke-latency': revokeLatencyBench,
 }
-
-const benches: Readonly<Record<string, Bench>> = { match: matchBench, webhook: webhookBench }
 
 function versionOf(name: string): string {
   const path = name === 'mqtt-warden' ? '../package.json' : `../node_modules/${name}/package.json`
   return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version
 }
 
+/** Digits beyond the fifth say nothing, and hide what changed between two runs. */
+function rounded({ low, median, high }: Spread): Spread {
+  const round = (value: number) => Number(value.toPrecision(5))
+  return { low: round(low), median: round(median), high: round(high) }
+}
+
 async function runBench(name: string, bench: Bench): Promise<void> {
+  const startedAt = performance.now()
   const machine = {
     date: new Date().toISOString().slice(0, 10),
     node: process.version,
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
-    load: loadavg()[0],
+    load: Number(loadavg()[0]!.toFixed(1)),
     packages: Object.fromEntries(['mqtt-warden', ...bench.packages].map(one => [one, versionOf(one)])),
   }
   console.log(`${name}: ${JSON.stringify(machine)}\n`)
-  const samples = await bench.measure()
+  const measured = await bench.measure()
+  const { samples } = measured
   const budgets = bench.budgets(samples)
   printTables(samples, bench.base)
   printBudgets(budgets)
-  const cases = samples.map(({ of: { scenario, subject, column }, rounds }) => ({
-    scenario,
-    subject,
-    column,
-    rounds: rounds.filter(round => round !== undefined).length,
-    nanoseconds: spread(rounds),
-  }))
-  mkdirSync(new URL('results/', import.meta.url), { recursive: true })
-  const file = new URL(`results/${name}.json`, import.meta.url)
-  writeFileSync(file, `${JSON.stringify({ ...machine, budgets, cases }, undefined, 2)}\n`)
+  const result: Result = {
+    ...machine,
+    seconds: Math.round((performance.now() - startedAt) / 1_000),
+    ...(bench.base !== undefined && { base: bench.base }),
+    budgets,
+    cases: samples.map(({ of, rounds }) => ({
+      ...of,
+      rounds: rounds.filter(round => round !== undefined).length,
+      ...rounded(spread(rounds)),
+    })),
+  }
+  mkdirSync(RESULTS, { recursive: true })
+  writeFileSync(new URL(`${name}.json`, RESULTS), `${JSON.stringify(result, undefined, 2)}\n`)
+  for (const [file, picture] of Object.entries(bench.draw?.(measured) ?? {})) {
+    writeFileSync(new URL(file, RESULTS), picture)
+  }
 }
 
 const names = process.argv.slice(2)
-for (const name of names.length > 0 ? names : Object.keys(benches)) {
-  const bench = Object.hasOwn(benches, name) ? benches[name] : undefined
+for (const name of names) {
+  const bench = Object.hasOwn(benches, name) ? benches[name as BenchName] : undefined
   if (bench === undefined) throw new TypeError(`no bench ${name}; there are: ${Object.keys(benches).join(', ')}`)
   await runBench(name, bench)
+}
+
+// Each in a process of its own: what the engine has learnt of one would count in the next.
+for (const name of names.length > 0 ? [] : Object.keys(benches)) {
+  const script = fileURLToPath(import.meta.url)
+  const { status } = spawnSync(process.execPath, [...process.execArgv, script, name], { stdio: 'inherit' })
+  if (status !== 0) process.exitCode = 1
 }

@@ -1,56 +1,43 @@
-import { ratio, type Sample, type Spread, spread } from './harness.js'
+import { ratio, show, spread } from './stats.js'
+import type { Budget, Sample } from './types.js'
 
-/** One line behind the tables: a figure that the project holds itself to. */
-export interface Budget {
-  readonly what: string
-  readonly budget: string
-  readonly measured: string
-  readonly isWithin: boolean
-}
-
-export function nanoseconds(value: number): string {
-  if (Number.isNaN(value)) return '-'
-  if (value < 1_000) return `${value.toFixed(0)} ns`
-  if (value < 1_000_000) return `${(value / 1_000).toFixed(value < 10_000 ? 1 : 0)} µs`
-  return `${(value / 1_000_000).toFixed(value < 10_000_000 ? 1 : 0)} ms`
-}
-
-export function times(value: number): string {
-  return `${value < 10 ? value.toFixed(2) : value.toFixed(0)}×`
-}
-
-export function spreadOf({ low, median, high }: Spread, format: (value: number) => string): string {
-  return `${format(median)} (${format(low)} to ${format(high)})`
-}
-
-/** Tables of medians, a scenario each: subjects down, columns across, and below how many times longer the others take. */
-export function printTables(samples: readonly Sample[], base: string): void {
+/** Tables of medians, a scenario each: subjects down, columns across, and below how they compare with the base. */
+export function printTables(samples: readonly Sample[], base: string | undefined): void {
   for (const [scenario, own] of group(samples, ({ of }) => of.scenario)) {
     const columns = [...group(own, ({ of }) => of.column).keys()]
     const subjects = [...group(own, ({ of }) => of.subject).keys()]
     const find = (subject: string, column: string) =>
       own.find(({ of }) => of.subject === subject && of.column === column)
     const rows: string[][] = [[scenario, ...columns]]
-    for (const subject of subjects) {
-      rows.push([subject, ...columns.map(column => nanoseconds(spread(find(subject, column)?.rounds ?? []).median))])
-    }
-    for (const subject of subjects.filter(one => one !== base)) {
+    for (const subject of subjects) rows.push([subject, ...columns.map(column => cell(find(subject, column)))])
+    for (const subject of subjects.filter(one => base !== undefined && one !== base && subjects.includes(base))) {
       rows.push([
         `${subject} / ${base}`,
         ...columns.map(column => {
-          const slow = find(subject, column)
-          const fast = find(base, column)
-          return slow && fast ? times(ratio(slow, fast).median) : '-'
+          const one = find(subject, column)
+          const other = find(base!, column)
+          return one && other ? show(ratio(one, other).median, '×') : '-'
         }),
       ])
     }
     printRows(rows)
   }
+  if (samples.some(({ of }) => of.isWrong)) console.log('* gives wrong answers here\n')
 }
 
 export function printBudgets(budgets: readonly Budget[]): void {
-  const rows = budgets.map(({ what, budget, measured, isWithin }) => [what, budget, measured, isWithin ? 'yes' : 'NO'])
-  printRows([['budget', 'at most / at least', 'measured (quartiles)', 'kept'], ...rows], false)
+  const rows = budgets.map(one => [one.what, one.budget, one.measured, one.peer, kept(one)])
+  printRows([['budget', 'at most / at least', 'measured (quartiles)', 'others', 'kept'], ...rows], false)
+}
+
+function kept({ isWithin }: Budget): string {
+  if (isWithin === undefined) return '-'
+  return isWithin ? 'yes' : 'NO'
+}
+
+function cell(sample: Sample | undefined): string {
+  if (sample === undefined) return '-'
+  return show(spread(sample.rounds).median, sample.of.unit) + (sample.of.isWrong ? '*' : '')
 }
 
 function printRows(rows: readonly string[][], alignRight = true): void {
@@ -64,11 +51,13 @@ function printRows(rows: readonly string[][], alignRight = true): void {
   console.log()
 }
 
-function group<T>(values: readonly T[], by: (value: T) => string): Map<string, T[]> {
+export function group<T>(values: readonly T[], by: (value: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>()
   for (const value of values) {
     const key = by(value)
-    groups.set(key, [...(groups.get(key) ?? []), value])
+    const present = groups.get(key)
+    if (present === undefined) groups.set(key, [value])
+    else present.push(value)
   }
   return groups
 }

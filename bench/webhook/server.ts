@@ -1,8 +1,10 @@
-// One of the two servers of the bench, as a process of its own: `tsx server.ts warden|bare`. Tells its port to its parent.
+// One of the two servers of the bench, as a process of its own.
+import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAuthorizer, createMemoryStore } from 'mqtt-warden'
 import { createEndpointServer, createWebhookHandler } from 'mqtt-warden/vernemq'
+import { answer, childArgument } from '../child.js'
 
 const PASSHASH = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
 
@@ -26,6 +28,12 @@ function wardenServer(): Server {
   return createEndpointServer(createWebhookHandler(createAuthorizer({ store })))
 }
 
-const server = process.argv[2] === 'bare' ? bareServer() : wardenServer()
-server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port))
-process.once('disconnect', () => process.exit())
+const server = childArgument() === 'mqtt-warden' ? wardenServer() : bareServer()
+
+answer({
+  /** Resolves with the port. */
+  async listen() {
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    return (server.address() as AddressInfo).port
+  },
+})

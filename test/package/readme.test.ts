@@ -43,15 +43,6 @@ describe('README', () => {
     expect(program!.split('\n').length).toBeLessThanOrEqual(26)
   })
 
-  it('shows the figures that the benches have recorded, and no others', () => {
-    const recorded = ['match', 'webhook'].flatMap(name => {
-      const file = new URL(`../../bench/results/${name}.json`, import.meta.url)
-      const { budgets } = JSON.parse(readFileSync(file, 'utf8')) as { budgets: Record<string, string>[] }
-      return budgets.map(({ what, budget, measured }) => [name, what, budget, measured])
-    })
-    expect(table('## Performance').map(cells => cells.map(unquote))).toEqual(recorded)
-  })
-
   it('has a row for every deny reason, with its codes and wording, and no other', () => {
     const rows = table('## Deny reasons').map(cells => cells.map(unquote))
     const expected = (Object.keys(reasons) as DenyReason[]).map(reason => {
