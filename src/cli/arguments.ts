@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { Cluster } from 'ioredis'
 import type { Semantics } from '../acl/types.js'
-import { createRedisStore, type RedisStore } from '../redis/index.js'
+import { createRedisStore, type Invalidation, type RedisStore } from '../redis/index.js'
 import { CliFault } from './io.js'
 
 /** Which Redis is meant, and how its records are read. */
@@ -10,6 +10,7 @@ export interface StoreArguments {
   readonly cluster: boolean
   readonly keyPrefix?: string
   readonly semantics: Semantics
+  readonly invalidation: Invalidation
 }
 
 /** Adds the options that say which Redis is meant. */
@@ -23,14 +24,19 @@ export function addStoreOptions(command: Command): Command {
         .choices(['strict', 'vernemq'])
         .default('strict'),
     )
+    .addOption(
+      new Option('--invalidation <mode>', 'how the nodes hear of changes')
+        .choices(['tracking', 'channel', 'none'])
+        .default('tracking'),
+    )
 }
 
 /** Opens the store that is meant; connects to nothing yet. */
-export function openStore({ redis, cluster, keyPrefix, semantics }: StoreArguments): RedisStore {
+export function openStore({ redis, cluster, keyPrefix, invalidation, semantics }: StoreArguments): RedisStore {
   if (redis === undefined) throw new CliFault('no Redis: give --redis <url> or set REDIS_URL')
   try {
     const target = cluster ? new Cluster([redis], { lazyConnect: true }) : redis
-    return createRedisStore(target, { semantics, ...(keyPrefix !== undefined && { keyPrefix }) })
+    return createRedisStore(target, { invalidation, semantics, ...(keyPrefix !== undefined && { keyPrefix }) })
   } catch (error) {
     throw new CliFault((error as Error).message)
   }

@@ -1,19 +1,13 @@
 import { type Command, Option } from 'commander'
-import { Cluster } from 'ioredis'
-import type { Semantics } from '../acl/types.js'
 import { AUTHORIZER_DEFAULTS } from '../authorizer/options.js'
 import { quote, WardenError } from '../errors.js'
 import { parseBcryptHash } from '../password/index.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
-import { createRedisStore, type Invalidation, type RedisFinding, type RedisStore } from '../redis/index.js'
-import { CliFault, EXIT, printLine } from './io.js'
+import type { RedisFinding, RedisStore } from '../redis/index.js'
+import { openStore, type StoreArguments } from './arguments.js'
+import { EXIT, printLine } from './io.js'
 
-interface DoctorOptions {
-  readonly redis?: string
-  readonly keyPrefix?: string
-  readonly cluster: boolean
-  readonly invalidation: Invalidation
-  readonly semantics: Semantics
+interface DoctorOptions extends StoreArguments {
   readonly lint: boolean
   readonly json: boolean
 }
@@ -87,16 +81,6 @@ async function doctor(options: DoctorOptions): Promise<void> {
   if (options.json) printLine(JSON.stringify({ ok: !hasFailed, findings, ...survey }, undefined, 2))
   else printReport(findings, survey)
   process.exitCode = hasFailed ? EXIT.refused : EXIT.allowed
-}
-
-function openStore({ redis, keyPrefix, cluster, invalidation, semantics }: DoctorOptions): RedisStore {
-  if (redis === undefined) throw new CliFault('no Redis: give --redis <url> or set REDIS_URL')
-  try {
-    const target = cluster ? new Cluster([redis], { lazyConnect: true }) : redis
-    return createRedisStore(target, { invalidation, semantics, ...(keyPrefix !== undefined && { keyPrefix }) })
-  } catch (error) {
-    throw new CliFault((error as Error).message)
-  }
 }
 
 async function surveyRecords(store: RedisStore, isLint: boolean): Promise<Survey> {

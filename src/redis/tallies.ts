@@ -2,8 +2,9 @@ import { sumEffects } from '../store/listeners.js'
 import type { ChangeEffects } from '../store/types.js'
 import { within } from './time.js'
 
-/** Most changes remembered; of more, the oldest is forgotten. */
-const MAX_ENTRIES = 1_000
+/** Most records whose changes are remembered, and most changes of one; of more, the oldest is forgotten. */
+const MAX_RECORDS = 1_000
+const MAX_CHANGES = 16
 
 /** How much earlier than its writer can tell a change may have been heard, in milliseconds. */
 const SLACK_MS = 1_000
@@ -27,16 +28,13 @@ export class Tallies {
   /** Takes note of a change of the record with this key. */
   note(text: string, effects: Promise<ChangeEffects>): void {
     const entry = { at: performance.now(), effects }
-    const entries = this.#entries.get(text)
-    if (entries === undefined) this.#entries.set(text, new Set([entry]))
-    else entries.add(entry)
+    const entries = this.#entries.get(text) ?? new Set()
+    this.#entries.set(text, entries.add(entry))
     void effects.then(({ sessionsCut, subscriptionsDropped }) => {
       if (!sessionsCut && !subscriptionsDropped) this.#forget(text, entry)
     })
-    if (this.#entries.size > MAX_ENTRIES) {
-      const [oldest] = this.#entries.keys()
-      this.#entries.delete(oldest!)
-    }
+    if (entries.size > MAX_CHANGES) dropFirst(entries)
+    if (this.#entries.size > MAX_RECORDS) dropFirst(this.#entries)
   }
 
   /** Sums up the changes of a record since a moment on the clock of `performance.now()`. Each is told once. */
@@ -51,5 +49,13 @@ export class Tallies {
   #forget(text: string, entry: Entry): void {
     const entries = this.#entries.get(text)
     if (entries?.delete(entry) && entries.size === 0) this.#entries.delete(text)
+  }
+}
+
+/** Takes the oldest away. */
+function dropFirst<K>(collection: { keys(): Iterable<K>; delete(key: K): boolean }): void {
+  for (const key of collection.keys()) {
+    collection.delete(key)
+    return
   }
 }

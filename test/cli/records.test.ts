@@ -153,6 +153,13 @@ describe('mqtt-warden with a receipt', () => {
     expect(code).toBe(3)
   })
 
+  it('reaches nodes that hear of changes through the channel', async () => {
+    await startNode('gw-1', { invalidation: 'channel' })
+    await store.put(key('p7'), record('a'))
+    const { code } = await cli(['put', 'p7', 'plant', '-p', 'b', '--invalidation', 'channel', '--receipt'])
+    expect(code).toBe(0)
+  })
+
   it('ends with 3 where there is no node at all, and with 4 where a replica is missing', async () => {
     await store.put(key('p7'), record('a'))
     const lonely = await cli(['put', 'p7', 'plant', '-p', 'b', '--receipt'])
