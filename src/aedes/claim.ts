@@ -68,6 +68,7 @@ export class Claims {
   /** aedes has registered a member, and has removed what was stored if it wanted a clean session. */
   registered(member: Member): void {
     const { client } = member
+    if (this.#context.members.registered(member)) this.#doubt(client.id)
     if (!client.clean || !member.endsStored) return
     void this.#follow(client.id, () => {
       return this.#context.registry.update(client.id, held => {

@@ -113,10 +113,19 @@ export class Members {
     return true
   }
 
-  /** aedes has registered the client, and closed the one before. */
-  registered(member: Member): void {
+  /**
+   * aedes has registered the client, and closed the one before: of two logins at once, not always the one that claimed
+   * first. Returns whether the client id had been given up meanwhile.
+   */
+  registered(member: Member): boolean {
     member.isRegistered = true
+    const { id } = member.client
+    const holder = this.#holders.get(id)
+    // A later one that is still to be registered will close this one, or leave it the client id.
+    if (member.isEnded || (holder !== undefined && holder !== member && !holder.isRegistered)) return false
     member.predecessor = undefined
+    this.#holders.set(id, member)
+    return holder === undefined
   }
 
   end(member: Member): void {

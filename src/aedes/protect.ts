@@ -115,7 +115,6 @@ class BrokerProtection implements Protection {
     const member = this.#context.members.of(client)
     if (member === undefined) client.close()
     else {
-      this.#context.members.registered(member)
       this.#context.claims.registered(member)
     }
   }

@@ -78,10 +78,9 @@ describe('a client id that is held on another node', () => {
   })
 
   it('is taken from a * record by a record of the client id, once its client is gone and what it stored is wiped', async () => {
-    const { persistence } = await redisOptions()
     const [one, two] = [
-      await node('one', { broker: { persistence: persistence! } }),
-      await node('two', { broker: { persistence: (await redisOptions()).persistence! } }),
+      await node('one', { broker: await redisOptions() }),
+      await node('two', { broker: await redisOptions() }),
     ]
     const holder = await rawClient(one.port, 'c1', 'fleet', persistent)
     holder.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'mail/#', qos: 1 }] })
