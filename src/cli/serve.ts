@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
 import type { Semantics } from '../acl/types.js'
+import type { Invalidation } from '../redis/index.js'
 import { collect, integer } from './arguments.js'
 import { CliFault } from './io.js'
 import type { ServerOptions } from './serve/server.js'
@@ -9,6 +10,7 @@ interface ServeOptions {
   readonly redis?: string
   readonly keyPrefix?: string
   readonly semantics: Semantics
+  readonly invalidation: Invalidation
   readonly port: number
   readonly listen: string
   readonly tlsCert?: string
@@ -40,6 +42,14 @@ export function addServeCommand(program: Command): void {
       new Option('--semantics <mode>', 'read rules by the letter of MQTT, or as VerneMQ does')
         .choices(['strict', 'vernemq'])
         .default('strict'),
+    )
+    .addOption(
+      new Option(
+        '--invalidation <mode>',
+        'how changes are heard: Redis tracks keys, or, where it refuses, tools built on mqtt-warden tell what they write',
+      )
+        .choices(['tracking', 'channel'])
+        .default('tracking'),
     )
     .addOption(new Option('-p, --port <n>', 'TCP port; 0 takes a free one').argParser(integer(0, 65_535)).default(8081))
     .option('--listen <host>', 'address to listen on', '127.0.0.1')

@@ -28,7 +28,7 @@ export class SelfCheck {
 
   /** Resolves with what was found; what cannot be looked at is a finding too. */
   run(): Promise<readonly RedisFinding[]> {
-    return this.#track(this.#run())
+    return this.#track(this.#run(true))
   }
 
   /** Tells each warning and each failure once, however often it is found. */
@@ -36,9 +36,9 @@ export class SelfCheck {
     if (this.#isReporting || this.#closing.signal.aborted) return
     this.#isReporting = true
     try {
-      for (const { server, level, message, remedy } of await this.run()) {
+      for (const { server, level, message, remedy } of await this.#track(this.#run(false))) {
         if (level === 'ok' || level === 'info' || this.#closing.signal.aborted) continue
-        const text = `redis ${server}: ${message}${remedy === undefined ? '' : `: ${remedy}`}`
+        const text = `redis ${server}: ${message}${remedy === undefined ? '' : `; ${remedy}`}`
         if (this.#told.has(text)) continue
         this.#told.add(text)
         tell({ type: 'error', error: new WardenError(text), place: 'redis check' })
@@ -58,10 +58,11 @@ export class SelfCheck {
     return run.finally(() => this.#running.delete(run))
   }
 
-  async #run(): Promise<readonly RedisFinding[]> {
+  /** Without `probed` changes are known to be heard, where they can be. */
+  async #run(probed: boolean): Promise<readonly RedisFinding[]> {
     try {
       const servers = await this.#nodes.servers()
-      const found = await Promise.all(servers.map(server => this.#server(server)))
+      const found = await Promise.all(servers.map(server => this.#server(server, probed)))
       return found.flat()
     } catch (error) {
       const finding = found('connection', 'failed', lossOf(error).message, 'see that Redis runs and can be reached')
@@ -69,14 +70,14 @@ export class SelfCheck {
     }
   }
 
-  async #server(server: RecordServer): Promise<readonly RedisFinding[]> {
-    const findings = await this.#look(server).catch(error => {
+  async #server(server: RecordServer, probed: boolean): Promise<readonly RedisFinding[]> {
+    const findings = await this.#look(server, probed).catch(error => {
       return [found('connection', 'failed', lossOf(error).message, 'see that Redis runs and can be reached')]
     })
     return findings.map(finding => ({ server: server.place(), ...finding }))
   }
 
-  async #look(server: RecordServer): Promise<Finding[]> {
+  async #look(server: RecordServer, probed: boolean): Promise<Finding[]> {
     const timeoutMs = this.#settings.commandTimeoutMs
     const connection = await server.open('check', this.#closing.signal)
     const stop = (): void => connection.destroy(new CommandFailure('lost', 'store is closed'))
@@ -92,7 +93,7 @@ export class SelfCheck {
         ...told,
         await checkRead(context),
         await checkWrite(context),
-        await this.#hear(server),
+        await this.#hear(server, probed),
         await checkClock(context),
       ]
     } finally {
@@ -112,10 +113,8 @@ export class SelfCheck {
     return [...findings, found('topology', 'warning', message, 'list them all: a master is believed if most name it')]
   }
 
-  /** Sets a link up as a watch does, and has one beat come back through it. */
-  async #hear(server: RecordServer): Promise<Finding> {
-    const settings = this.#settings
-    const { invalidation } = settings
+  async #hear(server: RecordServer, probed: boolean): Promise<Finding> {
+    const { invalidation } = this.#settings
     if (invalidation === 'none') {
       const message = 'changes are not heard: records are read again within staleWindowMs'
       return found(
@@ -125,18 +124,26 @@ export class SelfCheck {
         "set invalidation to 'tracking' or 'channel' where Redis allows it",
       )
     }
+    try {
+      const heard = probed ? `a change is heard after ${inMs(await this.#probe(server))}` : 'changes are heard'
+      if (invalidation === 'tracking') return ok('invalidation', heard)
+      const message = `${heard}, but only if a store makes them: what others write counts within maxAgeMs`
+      return found('invalidation', 'warning', message, "set invalidation to 'tracking' where Redis allows it")
+    } catch (error) {
+      return unheard(lossOf(error))
+    }
+  }
+
+  /** Sets a link up as a watch does, and resolves with how long one beat takes to come back through it. */
+  async #probe(server: RecordServer): Promise<number> {
+    const settings = this.#settings
     const connection = await server.open('check', this.#closing.signal)
     const context = { settings, keys: this.#keys, lane: server.lane, keyEnd: () => server.keyEnd() }
     try {
       const prove = await createSource(context)(connection, { changed() {}, unknown() {}, dropped() {} })
       const sentAt = performance.now()
       await prove()
-      const took = `a change is heard after ${inMs(performance.now() - sentAt)}`
-      if (invalidation === 'tracking') return ok('invalidation', took)
-      const message = `${took}, but only if a store makes it: what others write counts within maxAgeMs`
-      return found('invalidation', 'warning', message, "set invalidation to 'tracking' where Redis allows it")
-    } catch (error) {
-      return unheard(lossOf(error))
+      return performance.now() - sentAt
     } finally {
       connection.destroy(new CommandFailure('lost', 'the check is over'))
       await connection.ended

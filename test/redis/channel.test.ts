@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { Cluster, Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis5'
 import { createAuthorizer } from 'mqtt-warden'
@@ -6,6 +7,7 @@ import { encodeRecordKey } from '../../src/record/index.js'
 import type { RedisTarget } from '../../src/redis/index.js'
 import { slotOf } from '../../src/redis/slots.js'
 import { key, recordOf } from '../contract/record-store.js'
+import { eventually } from '../helpers/eventually.js'
 import { type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 import { startTcpProxy } from '../helpers/tcp-proxy.js'
@@ -52,6 +54,19 @@ describe('a Redis store that hears through a channel', () => {
     const from = heard.events.length
     await writer.delete(KEY)
     await heard.until('the removal is heard', () => heard.changed(KEY, from))
+  })
+
+  it('is told of what another process writes', async () => {
+    const script = new URL('./children/watcher.ts', import.meta.url).pathname
+    const url = `redis://guest:secret@127.0.0.1:${server.port}`
+    const args = ['--import', 'tsx', script, url, JSON.stringify({ invalidation: 'channel' })]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    let output = ''
+    child.stdout.on('data', chunk => (output += chunk))
+    await eventually(() => output.includes('"live"'), 'the other process is live')
+    await channelStore(asUser()).put(KEY, recordOf('a'))
+    await eventually(() => output.includes(JSON.stringify({ type: 'changed', key: KEY })), 'it has heard')
+    child.kill('SIGKILL')
   })
 
   it('does not hear of what others write, and says so', async () => {

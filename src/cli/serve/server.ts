@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { Semantics } from '../../acl/types.js'
 import { createAuthorizer } from '../../authorizer/index.js'
 import { createEndpointServer, type EndpointServerOptions } from '../../endpoint/index.js'
-import { createRedisStore } from '../../redis/index.js'
+import { createRedisStore, type Invalidation } from '../../redis/index.js'
 import type { RecordStore } from '../../store/types.js'
 import { CliFault } from '../io.js'
 import { createEndpoints, enforce } from './endpoints.js'
@@ -19,6 +19,7 @@ export interface ServerOptions {
   readonly redis: string
   readonly keyPrefix?: string
   readonly semantics: Semantics
+  readonly invalidation: Invalidation
   readonly port: number
   readonly listen: string
   readonly tlsCert?: string
@@ -83,8 +84,10 @@ async function readPem(path: string): Promise<Buffer> {
   }
 }
 
-function openStore({ redis, keyPrefix, semantics }: ServerOptions): RecordStore {
-  return asFault(() => createRedisStore(redis, { semantics, ...(keyPrefix !== undefined && { keyPrefix }) }))
+function openStore({ redis, keyPrefix, semantics, invalidation }: ServerOptions): RecordStore {
+  return asFault(() =>
+    createRedisStore(redis, { semantics, invalidation, ...(keyPrefix !== undefined && { keyPrefix }) }),
+  )
 }
 
 /** What the command line got wrong, in one line and without a stack. */
