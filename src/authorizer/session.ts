@@ -71,6 +71,8 @@ export class LiveSession implements Session {
   denials: Allowance | undefined
   /** Counts how often a record of the session was named, so that a reading can tell whether it is the latest. */
   namings = 0
+  /** Kept for the sweep: which sessions are read again before others. */
+  spread = 0
 
   constructor(principal: Principal, address: string | undefined, snapshot: Snapshot, context: SessionContext) {
     this.principal = principal

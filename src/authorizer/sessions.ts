@@ -1,11 +1,13 @@
 import type { Principal } from '../acl/types.js'
 import { RecordInvalid } from '../errors.js'
+import { encodeRecordKey } from '../record/key.js'
 import type { RecordKey } from '../record/types.js'
 import type { ChangeEffects } from '../store/types.js'
 import { DenialReporter } from './denials.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
 import { Expiries } from './expiries.js'
+import { Gate } from './gate.js'
 import type { LoopWatch } from './loops.js'
 import type { Settings } from './options.js'
 import type { Known } from './record-cache.js'
@@ -22,6 +24,15 @@ const MAX_REFRESHES = 50
 
 /** Part of the limits after which the records of live sessions are read again, so that no decision has to be refused. */
 const REFRESH_SHARE = 0.5
+/** What comes to it from session to session, so that a store that has just come back is not asked for all at once. */
+const REFRESH_SPREAD = 0.25
+/** Steps of the spread. */
+const SPREADS = 256
+/** Odd and about the golden section of the steps: sessions that follow each other are far apart, and every step is used. */
+const SPREAD_STEP = 159
+
+/** Records that changed and are read at the same time: a tool may change all of them at once. */
+const MAX_CHANGES = 200
 
 const MAX_TRIES = 3
 
@@ -57,6 +68,8 @@ export class Sessions implements SessionContext {
   /** Listeners at work, so that who reported the change can wait for them. */
   readonly #telling: Map<LiveSession, Promise<unknown>> = new Map()
   readonly #due: Set<LiveSession> = new Set()
+  readonly #reads: Gate = new Gate(MAX_CHANGES)
+  #opened = 0
   #workers = 0
   #isSweeping = false
   #isSweepWanted = false
@@ -97,6 +110,7 @@ export class Sessions implements SessionContext {
   /** Opens a session, and settles what becomes of the one it takes the client id from. */
   open(principal: Principal, address: string | undefined, snapshot: Snapshot): LiveSession {
     const session = new LiveSession(principal, address, snapshot, this)
+    session.spread = (this.#opened++ * SPREAD_STEP) % SPREADS
     const holder = this.#index.holder(principal)
     this.#index.add(session)
     this.#expect(session)
@@ -139,7 +153,7 @@ export class Sessions implements SessionContext {
     if (sessions.length === 0) return tally.effects
     try {
       // One read for all of them. Where it fails, they go on for as long as the bound allows, and the sweep tries again.
-      await this.#resolver.prepare(key)
+      await this.#reads.pass(encodeRecordKey(key), () => this.#resolver.prepare(key))
     } catch (error) {
       for (const session of sessions) this.#expect(session)
       if (sessions.some(({ isEnded }) => !isEnded)) {
@@ -195,7 +209,7 @@ export class Sessions implements SessionContext {
 
   /** Takes care that the sweep comes to a session in time. */
   #expect(session: LiveSession): void {
-    this.#quietUntil = Math.min(this.#quietUntil, session.quietUntil(REFRESH_SHARE))
+    this.#quietUntil = Math.min(this.#quietUntil, session.quietUntil(refreshShare(session)))
   }
 
   /** Takes care that a session ends with its record, to the moment. */
@@ -209,7 +223,7 @@ export class Sessions implements SessionContext {
       return
     }
     this.#expect(session)
-    if (!session.isDue(now, REFRESH_SHARE)) return
+    if (!session.isDue(now, refreshShare(session))) return
     this.#due.add(session)
     if (this.#workers < MAX_REFRESHES) void this.#work()
   }
@@ -305,6 +319,11 @@ export class Sessions implements SessionContext {
     })
     this.#telling.set(session, finished)
   }
+}
+
+/** Part of the limits after which a session's records are read again. */
+function refreshShare({ spread }: LiveSession): number {
+  return REFRESH_SHARE + (REFRESH_SPREAD * spread) / SPREADS
 }
 
 function nextTurn(): Promise<void> {

@@ -217,11 +217,33 @@ describe('a session while the link is deaf and the store can be read', () => {
     await store.tell({ type: 'link', state: 'live', at: clock.now() })
     for (let count = 0; count < 100; count++) await logIn(authorizer, `c${count}`)
     store.sent.length = 0
-    clock.advance(501)
+    clock.advance(751)
     await vi.advanceTimersByTimeAsync(1_000)
     await idle()
     expect(store.sent.filter(clientId => clientId === '*')).toHaveLength(1)
     expect(store.sent).toHaveLength(101)
+  })
+
+  it('does not read for all sessions at once, but for one after the other from half of the window to three quarters', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { clock, store, authorizer } = await live()
+    store.isStepped = false
+    for (let count = 0; count < 200; count++) store.set(keyOf(`c${count}`), recordOf())
+    for (let count = 0; count < 200; count++) await logIn(authorizer, `c${count}`)
+    store.sent.length = 0
+    const read: number[] = []
+    for (const advanceMs of [500, 63, 63, 63, 63]) {
+      clock.advance(advanceMs)
+      await vi.advanceTimersByTimeAsync(1_000)
+      await idle()
+      read.push(store.sent.length)
+    }
+    expect(read[0]).toBe(0)
+    for (const quarter of [1, 2, 3, 4]) {
+      expect(read[quarter]! / 201).toBeGreaterThan(quarter / 4 - 0.1)
+      expect(read[quarter]! / 201).toBeLessThanOrEqual(quarter / 4 + 0.1)
+    }
+    expect(read[4]).toBe(201)
   })
 
   it('reads a few at a time', async () => {
@@ -231,7 +253,7 @@ describe('a session while the link is deaf and the store can be read', () => {
     for (let count = 0; count < 200; count++) store.set(keyOf(`c${count}`), recordOf())
     for (let count = 0; count < 200; count++) await logIn(authorizer, `c${count}`)
     store.isStepped = true
-    clock.advance(501)
+    clock.advance(751)
     await vi.advanceTimersByTimeAsync(3_000)
     expect(store.pending.length).toBeGreaterThan(0)
     expect(store.pending.length).toBeLessThanOrEqual(50)
@@ -243,6 +265,31 @@ describe('a session while the link is deaf and the store can be read', () => {
     expect(store.sent.length).toBeGreaterThan(length)
     await vi.advanceTimersByTimeAsync(1_000)
     expect(store.pending).toEqual([])
+  })
+
+  it('reads two hundred at a time of the records that are changed at once, and each once', async () => {
+    const { store, authorizer } = await live()
+    store.isStepped = false
+    const clients = Array.from({ length: 500 }, (_, count) => `c${count}`)
+    for (const client of clients) store.set(keyOf(client), recordOf())
+    for (const client of clients) await logIn(authorizer, client)
+    store.isStepped = true
+    store.sent.length = 0
+    for (const client of clients) store.set(keyOf(client), recordOf(['b']))
+    const told = [...clients, ...clients.slice(300)].map(client => store.tell({ type: 'changed', key: keyOf(client) }))
+    await idle()
+    expect(store.pending).toHaveLength(200)
+    while (store.pending.length > 0) {
+      store.pending[0]!.answer()
+      await idle()
+      // Fifty more are those of the sweep, which finds sessions that are not up to date yet.
+      expect(store.pending.length).toBeLessThanOrEqual(250)
+    }
+    await Promise.all(told)
+    expect(store.sent).toHaveLength(500)
+    for (const session of authorizer.sessions()) {
+      if (session.principal.clientId !== 'c') expect(session.authorizePublish('b').allow).toBe(true)
+    }
   })
 })
 

@@ -56,10 +56,11 @@ export class Records {
   judge(grants: readonly Grant[], boundMs: number, isSession: boolean): string[] {
     const wrong: string[] = []
     for (const [version, at] of grants) {
-      if (isSession && this.#locked.has(version)) wrong.push(`version ${version} was granted without its password`)
+      if (isSession && this.#locked.has(version)) wrong.push(`a session was granted ${version} without its password`)
       const endedAt = this.#ends.get(version) ?? Number.NEGATIVE_INFINITY
       const survivedMs = at - endedAt
-      if (survivedMs > boundMs) wrong.push(`version ${version} was granted ${survivedMs} ms after its end`)
+      if (survivedMs > boundMs)
+        wrong.push(`${isSession ? 'a session' : 'a look-up'} was granted ${version} ${survivedMs} ms after its end`)
       else if (survivedMs > this.longestMs) this.longestMs = survivedMs
     }
     return wrong

@@ -108,7 +108,7 @@ class Soak {
     await pause(chance.below(800))
     const name = chance.pick(Object.keys(TROUBLES))
     const lastMs = chance.below(chance.pick([200, 1_000, 2_500]))
-    this.#log(`${name} for ${lastMs} ms`)
+    this.#log(`${(performance.now() / 1_000).toFixed(1)} s: ${name} for ${lastMs} ms`)
     this.#troubles++
     const isLoss = name === 'flush' || name === 'killServer'
     this.#isLost = isLoss
@@ -138,7 +138,10 @@ class Soak {
       ...records.judge(lookUps, freshness.boundMs, false),
       ...crashes,
     ]
-    for (const each of wrong) this.#wrong.add(`node ${at + 1}: ${each}`)
+    for (const each of wrong) {
+      this.#wrong.add(`node ${at + 1}: ${each}`)
+      this.#log(`${(performance.now() / 1_000).toFixed(1)} s: node ${at + 1}: ${each}`)
+    }
     return { isLive: freshness.state === 'live', held, logins }
   }
 
