@@ -43,6 +43,13 @@ describe('README', () => {
     expect(program!.split('\n').length).toBeLessThanOrEqual(26)
   })
 
+  it('shows how long the revoked right survived each fault when that was measured', () => {
+    const file = new URL('../../bench/results/faults.json', import.meta.url)
+    const { rows } = JSON.parse(readFileSync(file, 'utf8')) as { rows: Record<string, string>[] }
+    const recorded = rows.map(({ fault, bound, survived, recovered }) => [fault, bound, survived, recovered])
+    expect(table('### How long a revoked right can survive')).toEqual(recorded)
+  })
+
   it('has a row for every deny reason, with its codes and wording, and no other', () => {
     const rows = table('## Deny reasons').map(cells => cells.map(unquote))
     const expected = (Object.keys(reasons) as DenyReason[]).map(reason => {
