@@ -11,6 +11,7 @@ import { Gate } from './gate.js'
 import type { LoopWatch } from './loops.js'
 import type { Settings } from './options.js'
 import type { Known } from './record-cache.js'
+import { REFRESH_SHARE, refreshShare, spreadOf } from './refresh-share.js'
 import type { ResolveOptions, Resolver } from './resolver.js'
 import { LiveSession, type SessionContext, type Snapshot } from './session.js'
 import { SessionIndex } from './session-index.js'
@@ -21,15 +22,6 @@ import type { RevokeCause, SessionChange } from './types.js'
 
 /** Sessions whose records are read again at the same time, so that logins are not kept waiting behind them. */
 const MAX_REFRESHES = 50
-
-/** Part of the limits after which the records of live sessions are read again, so that no decision has to be refused. */
-const REFRESH_SHARE = 0.5
-/** What comes to it from session to session, so that a store that has just come back is not asked for all at once. */
-const REFRESH_SPREAD = 0.25
-/** Steps of the spread. */
-const SPREADS = 256
-/** Odd and about the golden section of the steps: sessions that follow each other are far apart, and every step is used. */
-const SPREAD_STEP = 159
 
 /** Records that changed and are read at the same time: a tool may change all of them at once. */
 const MAX_CHANGES = 200
@@ -110,7 +102,7 @@ export class Sessions implements SessionContext {
   /** Opens a session, and settles what becomes of the one it takes the client id from. */
   open(principal: Principal, address: string | undefined, snapshot: Snapshot): LiveSession {
     const session = new LiveSession(principal, address, snapshot, this)
-    session.spread = (this.#opened++ * SPREAD_STEP) % SPREADS
+    session.spread = spreadOf(this.#opened++)
     const holder = this.#index.holder(principal)
     this.#index.add(session)
     this.#expect(session)
@@ -319,11 +311,6 @@ export class Sessions implements SessionContext {
     })
     this.#telling.set(session, finished)
   }
-}
-
-/** Part of the limits after which a session's records are read again. */
-function refreshShare({ spread }: LiveSession): number {
-  return REFRESH_SHARE + (REFRESH_SPREAD * spread) / SPREADS
 }
 
 function nextTurn(): Promise<void> {
