@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import type { Principal } from '../acl/types.js'
+import { LateCache } from '../late-cache.js'
 import { type Limiter, type LimiterLimits, MemoryLimiter } from '../store/limiter.js'
 import type { RecordStore } from '../store/types.js'
 import { networkOf } from './network.js'
@@ -31,11 +31,14 @@ const MAX_REMEMBERED = 50_000
 export class Visitor {
   /** Whether a client has logged in with this record from this address before. */
   isKnown = false
+  /** Whether it is known where the client is: if not, those of different places cannot be told apart. */
+  readonly isPlaced: boolean
   readonly #parts: Readonly<Record<LimitName, readonly string[]>>
   readonly #keys: Partial<Record<LimitName, string>> = {}
 
   /** @param record The record asked for, or the one that decides where there is one. */
   constructor({ mountpoint, username }: Principal, record: string, address: string | undefined) {
+    this.isPlaced = address !== undefined
     const network = address === undefined ? '' : networkOf(address)
     this.#parts = {
       pair: [mountpoint, username, network],
@@ -62,14 +65,15 @@ export class Visitor {
 export class Guard {
   readonly #strangers: readonly Limit[]
   readonly #own: Limit | undefined
+  readonly #unplaced: readonly Limit[]
   readonly #known: Limiter | undefined
   readonly #proven: number
   /** Known visitors, by their own keys: not to be told to the store again, nor asked for. */
-  readonly #marks: LRUCache<string, true>
+  readonly #marks: LateCache<true>
   /** What was refused a moment ago, by own keys. */
-  readonly #blocks: LRUCache<string, Block>
+  readonly #blocks: LateCache<Block>
   /** Wrong passwords compared with what was proven while refusing, by the key that refuses. */
-  readonly #tries: LRUCache<string, number>
+  readonly #tries: LateCache<number>
   /** Ways to refuse those whose passwords are being judged, by key. */
   readonly #underWay: Map<string, Set<() => void>> = new Map()
 
@@ -81,14 +85,15 @@ export class Guard {
       ...limit('account', throttle?.perAccount),
       ...limit('address', throttle?.perAddress),
     ]
+    this.#unplaced = this.#strangers.filter(({ name }) => name === 'account')
     this.#own = limit('own', throttle?.perPair)[0]
     this.#proven = throttle?.proven ?? 0
     const knownMs = throttle?.knownMs ?? 0
     // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless told.
     const timed = { max: MAX_REMEMBERED, ttlResolution: 0, perf: { now: () => now() + 1 } }
-    this.#marks = new LRUCache({ ...timed, ttl: Math.max(1, Math.floor(knownMs / 2)) })
-    this.#blocks = new LRUCache({ ...timed, ttl: REPEAT_MS })
-    this.#tries = new LRUCache({ ...timed, ttl: REPEAT_MS })
+    this.#marks = new LateCache({ ...timed, ttl: Math.max(1, Math.floor(knownMs / 2)) })
+    this.#blocks = new LateCache({ ...timed, ttl: REPEAT_MS })
+    this.#tries = new LateCache({ ...timed, ttl: REPEAT_MS })
     const isOn = this.#strangers.length > 0 && knownMs > 0
     if (isOn) this.#known = limiterOf(store, 'known', { points: 1, windowMs: knownMs, blockMs: knownMs })
   }
@@ -98,7 +103,9 @@ export class Guard {
     if (this.#strangers.length === 0) return false
     if (this.#proven === 0) return true
     const isKnown = this.#marks.has(visitor.keyOf('own'))
-    return this.#limitsFor(isKnown).some(({ name }) => (this.#tries.get(visitor.keyOf(name)) ?? 0) >= this.#proven)
+    return this.#limitsFor(visitor, isKnown).some(
+      ({ name }) => (this.#tries.get(visitor.keyOf(name)) ?? 0) >= this.#proven,
+    )
   }
 
   /** What refuses a login, if anything does. */
@@ -107,13 +114,13 @@ export class Guard {
     const own = visitor.keyOf('own')
     const repeated = this.#blocks.get(own)
     if (repeated !== undefined) return repeated
-    const limits = [...this.#limitsFor(true), ...this.#limitsFor(false)]
+    const limits = [...this.#limitsFor(visitor, true), ...this.#limitsFor(visitor, false)]
     const [isKnown, ...spent] = await Promise.all([
-      this.#marks.has(own) || (this.#known?.isSpent(own) ?? false),
+      this.#marks.has(own) || (visitor.isPlaced && (this.#known?.isSpent(own) ?? false)),
       ...limits.map(({ name, limiter }) => limiter.isSpent(visitor.keyOf(name))),
     ])
     visitor.isKnown = isKnown
-    const concerned = this.#limitsFor(isKnown)
+    const concerned = this.#limitsFor(visitor, isKnown)
     const limit = limits.find((candidate, index) => spent[index] && concerned.includes(candidate))
     if (limit === undefined) return undefined
     const block = { limit, key: visitor.keyOf(limit.name) }
@@ -129,7 +136,7 @@ export class Guard {
 
   /** Has `refuse` called if the points are used up while the password of the visitor is judged; returns what ends that. */
   attend(visitor: Visitor, refuse: () => void): () => void {
-    const keys = this.#limitsFor(visitor.isKnown).map(({ name }) => visitor.keyOf(name))
+    const keys = this.#limitsFor(visitor).map(({ name }) => visitor.keyOf(name))
     for (const key of keys) {
       const others = this.#underWay.get(key)
       if (others === undefined) this.#underWay.set(key, new Set([refuse]))
@@ -145,7 +152,7 @@ export class Guard {
 
   /** A login has failed. Resolves with whether so many have that this one is to be refused like those to come. */
   async failed(visitor: Visitor): Promise<boolean> {
-    const outcomes = this.#limitsFor(visitor.isKnown).map(async ({ name, limiter, limits }) => {
+    const outcomes = this.#limitsFor(visitor).map(async ({ name, limiter, limits }) => {
       const key = visitor.keyOf(name)
       const count = await limiter.spend(key)
       if (count >= limits.points) for (const refuse of [...(this.#underWay.get(key) ?? [])]) refuse()
@@ -156,14 +163,15 @@ export class Guard {
 
   /** A login has succeeded. Nobody waits for what the store makes of it. */
   passed(visitor: Visitor): void {
-    if (this.#known === undefined) return
+    if (this.#known === undefined || !visitor.isPlaced) return
     const own = visitor.keyOf('own')
     if (this.#marks.has(own)) return
     this.#marks.set(own, true)
     void this.#known.spend(own)
   }
 
-  #limitsFor(isKnown: boolean): readonly Limit[] {
+  #limitsFor({ isPlaced, isKnown: wasKnown }: Visitor, isKnown: boolean = wasKnown): readonly Limit[] {
+    if (!isPlaced) return this.#unplaced
     if (!isKnown) return this.#strangers
     return this.#own === undefined ? [] : [this.#own]
   }

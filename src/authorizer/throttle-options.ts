@@ -13,7 +13,8 @@ export interface ThrottleLimits {
 
 /**
  * Limits for guessing passwords. An account is here a mountpoint with a user name, whatever the client id. A password that
- * is repeated counts once: a device that was given a wrong one and tries for ever guesses nothing.
+ * is repeated counts once: a device that was given a wrong one and tries for ever guesses nothing. Of logins whose address
+ * the adapter does not give, only `perAccount` counts.
  */
 export interface ThrottleOptions {
   /** Failed logins of one account from one address. `false` does not count them. */

@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
-import { LRUCache } from 'lru-cache'
+import { LateCache } from '../late-cache.js'
 import { integerOption } from '../options.js'
 
 /** Options of {@link createVerifiedPasswords}. */
@@ -63,7 +63,7 @@ export function createVerifiedPasswords(options: VerifiedPasswordsOptions = {}):
   const { now = () => performance.now() } = options
   const off = max === 0 || ttl === 0
   // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless told.
-  const remembered = new LRUCache<string, true>({
+  const remembered = new LateCache<true>({
     max: off ? 1 : max,
     ttl,
     ttlResolution: 0,

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible'
+import { LateCache } from '../late-cache.js'
 
 /** How often something may happen. */
 export interface LimiterLimits {
@@ -51,12 +51,12 @@ export async function consume(limiter: Pick<RateLimiterMemory, 'consume'>, key: 
 export class MemoryLimiter implements Limiter {
   readonly #limiter: RateLimiterMemory
   readonly #points: number
-  readonly #keys: LRUCache<string, true>
+  readonly #keys: LateCache<true>
 
   constructor(limits: LimiterLimits, maxKeys: number = MAX_KEYS) {
     this.#points = limits.points
     this.#limiter = new RateLimiterMemory(limiterOptions(limits))
-    this.#keys = new LRUCache({
+    this.#keys = new LateCache({
       max: maxKeys,
       dispose: (_, key, reason) => {
         if (reason === 'evict') void this.#limiter.delete(key)

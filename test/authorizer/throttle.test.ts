@@ -42,6 +42,28 @@ function guesser(authorizer: ReturnType<typeof authorizerOf>) {
 const wrong = (count: number) => Array<string>(count).fill('bad_credentials')
 const throttled = (count: number) => Array<string>(count).fill('throttled')
 
+describe('logins whose address is not known', () => {
+  const guess = (authorizer: ReturnType<typeof authorizerOf>, count: number) =>
+    Promise.all(
+      Array.from({ length: count }, async (_, n) => {
+        return reasonOf(await authorizer.authenticate(connectOf('c', { password: `guess ${n}` })))
+      }),
+    )
+
+  it('are not taken for logins from one place', async () => {
+    const authorizer = authorizerOf(accounts('c'), { throttle: { ...PAIR, perAddress: LIMITS } })
+    await logIn(authorizer, 'c')
+    expect(await guess(authorizer, 10)).toEqual(wrong(10))
+  })
+
+  it('count for the account, which no right password makes known', async () => {
+    const authorizer = authorizerOf(accounts('c'), { throttle: { perPair: false, perAccount: LIMITS } })
+    await logIn(authorizer, 'c')
+    expect((await guess(authorizer, 5)).sort()).toEqual([...wrong(3), ...throttled(2)])
+    expect(reasonOf(await authorizer.authenticate(connectOf('c')))).toBeUndefined()
+  })
+})
+
 describe('guessing one account from one address', () => {
   it('is refused unheard after so many wrong passwords, the right one included', async () => {
     const hasher = plainHasher()
