@@ -188,7 +188,9 @@ export class LiveSession implements Session {
     const { trust } = this.#context
     this.namings++
     this.#isExactNamed ||= isExact
-    this.#unreadFrom = Math.min(this.#unreadFrom, trust.now() + trust.limits.readTimeoutMs)
+    // The change may have been made as long ago as the last beat: one that comes after it vouches for nothing held here.
+    const graceEnd = trust.graceEnd(this.#readAt, this.#epoch)
+    this.#unreadFrom = Math.min(this.#unreadFrom, trust.now() + trust.limits.readTimeoutMs, graceEnd)
     return true
   }
 

@@ -86,9 +86,14 @@ export class Trust {
   }
 
   /** Whether what was read then may go on deciding while the store is silent. */
-  isInGrace(readAt: number, { heardUntil }: Epoch, now: number): boolean {
-    if (heardUntil === Number.POSITIVE_INFINITY) return true
-    return now - readAt <= this.limits.maxAgeMs && now - Math.max(readAt, heardUntil) <= this.graceMs
+  isInGrace(readAt: number, epoch: Epoch, now: number): boolean {
+    if (epoch.heardUntil === Number.POSITIVE_INFINITY) return true
+    return now - readAt <= this.limits.maxAgeMs && now <= this.graceEnd(readAt, epoch)
+  }
+
+  /** The moment up to which what was read then may decide if nothing more is heard; see {@link isInGrace}. */
+  graceEnd(readAt: number, { heardUntil }: Epoch): number {
+    return Math.max(readAt, heardUntil) + this.graceMs
   }
 
   /** How things stand, for a store that hears of changes as this one does. */

@@ -128,6 +128,17 @@ describe('a session whose record was named by a change and cannot be read', () =
     expect(decide()).toBe('no_matching_rule')
   })
 
+  it('is not revived by a beat that follows the news, where the change may be older than the bound', async () => {
+    const { clock, store, beat, decide } = await live()
+    clock.advance(5_001)
+    expect(decide()).toBe('store_unavailable')
+    void store.tell({ type: 'changed', key: keyOf('c') })
+    await beat()
+    expect(decide()).toBe('store_unavailable')
+    await drain(store)
+    expect(decide()).toBeUndefined()
+  })
+
   it('is tried again by the sweep, a failed read notwithstanding', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const { clock, store, session, authorizer } = await live()
@@ -268,7 +279,7 @@ describe('a session while the link is deaf and the store can be read', () => {
   })
 
   it('reads two hundred at a time of the records that are changed at once, and each once', async () => {
-    const { store, authorizer } = await live()
+    const { store, authorizer } = await live({ readTimeoutMs: 10_000 })
     store.isStepped = false
     const clients = Array.from({ length: 500 }, (_, count) => `c${count}`)
     for (const client of clients) store.set(keyOf(client), recordOf())
