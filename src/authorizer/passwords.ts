@@ -5,6 +5,7 @@ import type { HashOrigin, PasswordHasher } from '../password/types.js'
 import { createFingerprint, createVerifiedPasswords, type VerifiedPasswords } from '../password/verified.js'
 import type { Account } from './accounts.js'
 import type { Attempt } from './attempt.js'
+import { networkOf } from './network.js'
 import type { Settings } from './options.js'
 
 /** A hash under way, for all who bring the same password for the same record meanwhile. */
@@ -81,8 +82,9 @@ export class Passwords {
 
   #begin(name: string, { passhash }: Account, password: string, attempt: Attempt): Flight {
     const { mountpoint, username } = attempt.checked.principal
+    const { address } = attempt.request
     const origin: HashOrigin = {
-      address: attempt.request.address,
+      address: address === undefined ? undefined : networkOf(address),
       account: JSON.stringify([mountpoint, username]),
     }
     const client = new AbortController()

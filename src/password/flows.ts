@@ -1,8 +1,20 @@
-/** Tasks by their origin, taken in turns: one of each origin, then the next of each. All steps take constant time. */
+import { Demand } from './demand.js'
+
+/** What waits of one origin. */
+interface Flow<T> {
+  readonly tasks: Set<T>
+  /** How noisy the origin is: the logarithm of how often it has asked of late. */
+  rank: number
+}
+
+/** Tasks by their origin, taken in turns. All steps take constant time, or logarithmic in how often one has asked. */
 export class Flows<T> {
   /** In the order of their next turns. */
-  readonly #flows: Map<string, Set<T>> = new Map()
+  readonly #flows: Map<string, Flow<T>> = new Map()
+  /** Origins by rank, each in the order of their next turns. */
+  readonly #byRank: Set<string>[] = []
   readonly #bySize: Map<number, Set<string>> = new Map()
+  readonly #demand: Demand = new Demand()
   #longest = 0
 
   /** Tasks of the origin that has most of them. */
@@ -11,37 +23,73 @@ export class Flows<T> {
   }
 
   sizeOf(origin: string): number {
-    return this.#flows.get(origin)?.size ?? 0
+    return this.#flows.get(origin)?.tasks.size ?? 0
   }
 
   add(origin: string, task: T): void {
-    const flow = this.#flows.get(origin) ?? new Set()
+    const flow = this.#flows.get(origin) ?? { tasks: new Set(), rank: 0 }
     this.#flows.set(origin, flow)
-    flow.add(task)
-    this.#resize(origin, flow.size - 1, flow.size)
+    flow.tasks.add(task)
+    this.#count(origin, flow)
+    this.#resize(origin, flow.tasks.size - 1, flow.tasks.size)
+  }
+
+  /** Counts a task that was asked for in vain: who is refused is no quieter for it. */
+  refuse(origin: string): void {
+    this.#count(origin, this.#flows.get(origin))
   }
 
   delete(origin: string, task: T): void {
     const flow = this.#flows.get(origin)
-    if (!flow?.delete(task)) return
-    if (flow.size === 0) this.#flows.delete(origin)
-    this.#resize(origin, flow.size + 1, flow.size)
+    if (!flow?.tasks.delete(task)) return
+    if (flow.tasks.size === 0) {
+      this.#flows.delete(origin)
+      this.#byRank[flow.rank]?.delete(origin)
+    }
+    this.#resize(origin, flow.tasks.size + 1, flow.tasks.size)
   }
 
   /** The oldest task of the origin whose turn it is. The turn passes to the next; the task stays until it is deleted. */
   next(): T | undefined {
-    for (const [origin, flow] of this.#flows) {
-      this.#flows.delete(origin)
-      this.#flows.set(origin, flow)
-      return first(flow)
-    }
-    return undefined
+    return this.#take(this.#flows.keys())
   }
 
-  /** The oldest task of the origin that has most of them. */
-  oldestOfLongest(): T | undefined {
+  /** The same among the origins that have asked least of late. */
+  nextQuiet(): T | undefined {
+    return this.#take(this.#byRank.find(origins => origins !== undefined && origins.size > 0) ?? [])
+  }
+
+  /** The tasks of the origin that has most of them, the oldest first. */
+  tasksOfLongest(): Iterable<T> {
     const origin = first(this.#bySize.get(this.#longest) ?? [])
-    return origin === undefined ? undefined : first(this.#flows.get(origin)!)
+    return origin === undefined ? [] : this.#flows.get(origin)!.tasks
+  }
+
+  /** How noisy an origin is of which something waits. */
+  rankOf(origin: string): number {
+    return this.#flows.get(origin)?.rank ?? 0
+  }
+
+  #count(origin: string, flow: Flow<T> | undefined): void {
+    const count = this.#demand.count(origin)
+    if (flow === undefined) return
+    const rank = 31 - Math.clz32(count)
+    if (rank !== flow.rank) this.#byRank[flow.rank]?.delete(origin)
+    flow.rank = rank
+    this.#byRank[rank] ??= new Set()
+    this.#byRank[rank].add(origin)
+  }
+
+  #take(origins: Iterable<string>): T | undefined {
+    const origin = first(origins)
+    if (origin === undefined) return undefined
+    const flow = this.#flows.get(origin)!
+    this.#flows.delete(origin)
+    this.#flows.set(origin, flow)
+    const equals = this.#byRank[flow.rank]!
+    equals.delete(origin)
+    equals.add(origin)
+    return first(flow.tasks)
   }
 
   #resize(origin: string, from: number, to: number): void {

@@ -60,7 +60,7 @@ export interface BcryptEngine {
  *
  * Judges as `verifyPassword` does. A deadline or an abort settles `verify` at once; a hash that no thread has begun is
  * then dropped, one that is under way keeps its thread until it is finished. Threads take turns among the addresses, and
- * among the accounts, that hashes are asked for.
+ * among the accounts, that hashes are asked for; those that have asked for least of late go first.
  *
  * Exported from `mqtt-warden`.
  *

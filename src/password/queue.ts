@@ -9,6 +9,12 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1
 /** Most hashes that wait for a time when no login does. */
 const MAX_BACKGROUND = 100
 
+/** Turns of a cycle, an even number; the last two are those of the rounds. */
+const CYCLE = 8
+
+/** How many of an address or account are looked at to find the one to be dropped. */
+const MAX_LOOKED_AT = 32
+
 /** Limits of one hash. */
 export interface HashLimits extends HasherLimits {
   /** Whether it can wait until nothing else does. One such hash at most is computed at a time. */
@@ -28,9 +34,12 @@ interface Task {
 /**
  * Has hashes computed, a few at a time, the others waiting.
  *
- * Turns are taken alternately by address and by account, so that a newcomer waits for one hash of every other address,
- * or of every other account, and not for all that one of them has asked for. When no more may wait, the address or the
- * account that has most waiting loses one, its oldest, to a newcomer who has fewer.
+ * Turns are taken alternately by address and by account. Three of four go to the addresses, or accounts, that have asked
+ * for least of late, so that whoever asks for once does not wait for those who ask all the time, however many they are.
+ * The fourth goes round all that wait, so that nobody waits for ever.
+ *
+ * When no more may wait, the address or the account that has most waiting loses one to a newcomer who has fewer: an old
+ * one, and of an account under attack one from an address that guesses rather than that of its owner.
  *
  * A hash whose caller has left is dropped while it waits, and once begun is computed to its end for nobody.
  */
@@ -43,7 +52,7 @@ export class HashQueue {
   readonly #background: Set<Task> = new Set()
   /** When each was begun, in that order. Holds hashes whose callers have left, too: a thread is busy with them. */
   readonly #running: Map<Task, number> = new Map()
-  #isTurnOfAddress = false
+  #turn = 0
   #isClosed = false
 
   /**
@@ -132,7 +141,11 @@ export class HashQueue {
     }
     if (this.#running.size >= this.#slots && this.#waiting.size >= this.#queue) {
       const loser = this.#loserTo(task)
-      if (loser === undefined) throw new HashBusy(`${this.#queue} hashes are waiting already`)
+      if (loser === undefined) {
+        this.#byAddress.refuse(task.address)
+        this.#byAccount.refuse(task.account)
+        throw new HashBusy(`${this.#queue} hashes are waiting already`)
+      }
       loser.fail(new HashBusy('gave way to another client: too many hashes of one address or account are waiting'))
     }
     this.#waiting.add(task)
@@ -145,7 +158,10 @@ export class HashQueue {
     const overAddress = this.#byAddress.longest - this.#byAddress.sizeOf(address) - 1
     const overAccount = this.#byAccount.longest - this.#byAccount.sizeOf(account) - 1
     if (overAddress <= 0 && overAccount <= 0) return undefined
-    return (overAddress >= overAccount ? this.#byAddress : this.#byAccount).oldestOfLongest()
+    if (overAddress >= overAccount) {
+      return noisiest(this.#byAddress.tasksOfLongest(), task => this.#byAccount.rankOf(task.account))
+    }
+    return noisiest(this.#byAccount.tasksOfLongest(), task => this.#byAddress.rankOf(task.address))
   }
 
   #drop(task: Task): void {
@@ -180,11 +196,28 @@ export class HashQueue {
   }
 
   #next(): Task | undefined {
-    this.#isTurnOfAddress = !this.#isTurnOfAddress
-    const task = (this.#isTurnOfAddress ? this.#byAddress : this.#byAccount).next()
-    if (task !== undefined) return task
+    if (this.#waiting.size > 0) {
+      const turn = this.#turn++ % CYCLE
+      const flows = turn % 2 === 0 ? this.#byAddress : this.#byAccount
+      return turn < CYCLE - 2 ? flows.nextQuiet() : flows.next()
+    }
     for (const { isBackground } of this.#running.keys()) if (isBackground) return undefined
     const [background] = this.#background
     return background
   }
+}
+
+/** Of the oldest few, the task of highest rank; the oldest of several. */
+function noisiest(tasks: Iterable<Task>, rankOf: (task: Task) => number): Task | undefined {
+  let noisiest: Task | undefined
+  let highest = -1
+  let count = 0
+  for (const task of tasks) {
+    if (count++ === MAX_LOOKED_AT) break
+    const rank = rankOf(task)
+    if (rank <= highest) continue
+    noisiest = task
+    highest = rank
+  }
+  return noisiest
 }

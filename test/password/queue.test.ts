@@ -86,6 +86,15 @@ describe('the queue of hashes', () => {
     ])
   })
 
+  it('drops a guess, and not the login of the owner, where both wait for the account that fills it', async () => {
+    const { ask, drain } = stepped(1, 4)
+    void ask('guess 0', { address: 'a', account: 'u' })
+    void ask('owner', { address: 'home', account: 'u' })
+    for (const n of [1, 2, 3]) void ask(`guess ${n}`, { address: 'a', account: 'u' })
+    void ask('newcomer', { address: 'b', account: 'v' })
+    expect((await drain()).sort()).toEqual(['guess 2', 'guess 3', 'newcomer', 'owner'])
+  })
+
   it('refuses more of the one that fills it, and anybody where all have equally many', async () => {
     const { queue, ask } = stepped(1, 2)
     for (const n of many(3)) void ask(`${n}`, { address: 'a', account: 'u' })
@@ -196,8 +205,8 @@ describe('Flows', () => {
           const longest = Math.max(...[...model.values()].map(({ size }) => size))
           expect(flows.longest).toBe(longest)
           for (const [name, { size }] of model) expect(flows.sizeOf(name)).toBe(size)
-          const [...oldest] = [...model.values()].filter(({ size }) => size === longest).map(([...all]) => all[0])
-          if (longest > 0) expect(oldest).toContain(flows.oldestOfLongest())
+          const most = [...model.values()].filter(({ size }) => size === longest).map(all => [...all])
+          if (longest > 0) expect(most).toContainEqual([...flows.tasksOfLongest()])
         }
       }),
     )

@@ -19,6 +19,9 @@ const COUNTERS: Readonly<Record<string, readonly [help: string, read: Reading]>>
   cache_hits_total: ['Records found in the cache.', stats => stats.hits],
   cache_misses_total: ['Records that had to be read.', stats => stats.misses],
   cache_discarded_total: ['Replies of Redis thrown away because the record had changed.', stats => stats.discarded],
+  logins_throttled_total: ['Logins refused because too many had failed.', stats => stats.throttled],
+  hashes_shared_total: ['Logins that found the hash they needed under way.', stats => stats.sharedHashes],
+  rehashed_total: ['Records that were given a new hash at a login.', stats => stats.rehashed],
 }
 
 const GAUGES: Readonly<Record<string, readonly [help: string, read: Reading]>> = {
