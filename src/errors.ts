@@ -78,6 +78,13 @@ export class RecordConflict extends WardenError {
 export class StoreUnavailable extends WardenError {
   static override readonly code = 'ERR_STORE_UNAVAILABLE'
   override readonly code = 'ERR_STORE_UNAVAILABLE'
+  /** Whether the user of the store has no right to what was asked: that does not pass, as an outage does. */
+  readonly isForbidden: boolean
+
+  constructor(message: string, options: { cause?: unknown; isForbidden?: boolean } = {}) {
+    super(message, options)
+    this.isForbidden = options.isForbidden === true
+  }
 }
 
 /** The store did not answer a read in time. */

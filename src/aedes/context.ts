@@ -5,6 +5,7 @@ import { Claims } from './claim.js'
 import { withinDeadline } from './consult.js'
 import { Members } from './members.js'
 import type { Settings } from './options.js'
+import { PermittedState } from './permitted.js'
 import { SubscriptionGate } from './persistence.js'
 import { OwnerRegistry } from './registry.js'
 import { Sleepers } from './sleepers.js'
@@ -37,7 +38,8 @@ export class Context {
     this.gate = new SubscriptionGate(this.members)
     const { owners, cluster, nodeLeaseMs: leaseMs, maxOwners: max } = settings
     const shared = owners ?? authorizer.store.shared ?? new MemoryShared(max)
-    this.registry = new OwnerRegistry(shared, { cluster, leaseMs, max })
+    const permitted = new PermittedState(shared, max, error => this.fault(error, 'owners'))
+    this.registry = new OwnerRegistry(permitted, { cluster, leaseMs, max })
     this.claims = new Claims(this)
     this.members.onReleased = member => this.claims.released(member)
   }

@@ -44,6 +44,10 @@ export interface ProtectOptions {
    * client that is connected or has a persistent session. A login that needs it while it cannot be reached is refused with
    * `store_unavailable`, save that of the account that this node knows to own the client id.
    *
+   * Where the first write is refused because the store's user has no right to it (`StoreUnavailable.isForbidden`), the
+   * owners are kept in memory until `protect` is called anew: nodes then do not know of each other's clients, a restart
+   * forgets whose the stored sessions are, and one fault of the place `owners` says so, with what is missing.
+   *
    * @default the shared state of the authorizer's store; where it has none, memory
    */
   readonly owners?: SharedState

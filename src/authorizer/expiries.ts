@@ -1,7 +1,11 @@
+import { MinHeap } from './heap.js'
 import type { LiveSession } from './session.js'
 
 /** Sessions that end within so many milliseconds of each other are ended together, none of them early. */
 const STEP_MS = 10
+
+/** Moments without sessions that stay in the heap whatever its size. */
+const SLACK = 1_000
 
 /** Longest time that a timer of Node can take. */
 const MAX_DELAY_MS = 2_147_483_647
@@ -12,6 +16,8 @@ export class Expiries {
   readonly #end: (session: LiveSession) => void
   readonly #byMoment: Map<number, Set<LiveSession>> = new Map()
   readonly #moments: Map<LiveSession, number> = new Map()
+  /** The moments of the sessions, and some that nothing is expected at any more. */
+  readonly #heap: MinHeap = new MinHeap()
   #next = Number.POSITIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
 
@@ -29,8 +35,12 @@ export class Expiries {
     if (!Number.isFinite(moment)) return
     this.#moments.set(session, moment)
     const together = this.#byMoment.get(moment)
-    if (together === undefined) this.#byMoment.set(moment, new Set([session]))
-    else together.add(session)
+    if (together !== undefined) together.add(session)
+    else {
+      this.#byMoment.set(moment, new Set([session]))
+      this.#heap.push(moment)
+      if (this.#heap.size > 2 * this.#byMoment.size + SLACK) this.#heap.refill(this.#byMoment.keys())
+    }
     if (moment < this.#next) this.#arm(moment)
   }
 
@@ -48,6 +58,7 @@ export class Expiries {
     clearTimeout(this.#timer)
     this.#byMoment.clear()
     this.#moments.clear()
+    this.#heap.refill([])
   }
 
   #arm(moment: number): void {
@@ -60,17 +71,15 @@ export class Expiries {
 
   #look(): void {
     const now = this.#now()
-    let next = Number.POSITIVE_INFINITY
-    for (const [moment, together] of [...this.#byMoment]) {
-      if (moment > now) {
-        next = Math.min(next, moment)
-        continue
-      }
-      for (const session of [...together]) {
+    let next = this.#heap.first
+    while (next !== undefined && (next <= now || !this.#byMoment.has(next))) {
+      this.#heap.shift()
+      for (const session of [...(this.#byMoment.get(next) ?? [])]) {
         this.forget(session)
         this.#end(session)
       }
+      next = this.#heap.first
     }
-    this.#arm(next)
+    this.#arm(next ?? Number.POSITIVE_INFINITY)
   }
 }

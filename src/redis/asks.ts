@@ -28,7 +28,7 @@ export interface AskContext {
   readonly keys: KeySpace
   readonly identity: NodeIdentity
   readonly listeners: Listeners
-  failed(error: StoreUnavailable): void
+  failed(error: StoreUnavailable, place: string): void
 }
 
 /**
@@ -91,7 +91,7 @@ export class Asks {
         // Who asked takes this node for silent.
         this.counts.droppedAsks++
         const cause = lossOf(error)
-        this.#context.failed(new StoreUnavailable(`a receipt was not answered: ${cause.message}`, { cause }))
+        this.#context.failed(new StoreUnavailable(`no answer: ${cause.message}`, { cause }), 'answers to receipts')
       }
     }
     this.#running--

@@ -5,7 +5,7 @@ import { type Finding, found, ok, type RedisFinding } from './findings.js'
 import type { KeySpace } from './keys.js'
 import type { Nodes, RecordServer } from './nodes.js'
 import type { RedisSettings } from './options.js'
-import { checkClock, checkRead, checkWrite } from './rights.js'
+import { checkClock, checkRead, checkUses, checkWrite } from './rights.js'
 import { checkEviction, checkTopology, checkVersion, readInfo, withoutInfo } from './server-info.js'
 import { createSource } from './source.js'
 
@@ -93,6 +93,7 @@ export class SelfCheck {
         ...told,
         await checkRead(context),
         await checkWrite(context),
+        ...(await checkUses(context)),
         await this.#hear(server, probed),
         await checkClock(context),
       ]

@@ -41,7 +41,8 @@ export type RedisTarget =
  * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl +scan
  * +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
  * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. For the
- * shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`. To take part in receipts:
+ * shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`; without them an aedes broker knows only by
+ * itself whose a client id is, and says so. To take part in receipts:
  * `~<keyPrefix><ownPrefix>nodes` with `+time +zadd +zrem +zremrangebyscore +pexpire`, and `~<keyPrefix><ownPrefix>ask:*
  * ~<keyPrefix><ownPrefix>row:*` with `+getrange +set`; to ask for one, `+zrangebyscore` besides, and `+wait` for
  * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking and

@@ -34,9 +34,13 @@ export function isReplyError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError'
 }
 
+const FORBIDDEN_IN_SCRIPT = /^ERR (?:The user executing the script can't run this command|.*-NOPERM )/
+
 /** The refusal in an error reply. Its message may quote what a client chose. */
 export function refusal(error: Error): CommandFailure {
-  const code = /^[A-Z][A-Z0-9]*(?= |$)/.exec(error.message)?.[0] ?? ''
+  const word = /^[A-Z][A-Z0-9]*(?= |$)/.exec(error.message)?.[0] ?? ''
+  // Of a command in a script Redis 7 says it without the code.
+  const code = word === 'ERR' && FORBIDDEN_IN_SCRIPT.test(error.message) ? 'NOPERM' : word
   const movedTo = /^(?:MOVED|ASK) \d+ (\S+:\d+)$/.exec(error.message)?.[1]
   const details = movedTo === undefined ? { code } : { code, movedTo }
   return new CommandFailure('refused', `redis answered ${quote(error.message)}`, details)
@@ -72,8 +76,11 @@ export function writeError(error: unknown): unknown {
 
 /** What any failure means to somebody who can do without. */
 export function unavailable(error: unknown): StoreUnavailable {
-  const { kind, message } = lossOf(error)
-  return new StoreUnavailable(kind === 'refused' ? message : `redis is not available: ${message}`, { cause: error })
+  const { kind, message, code } = lossOf(error)
+  return new StoreUnavailable(kind === 'refused' ? message : `redis is not available: ${message}`, {
+    cause: error,
+    isForbidden: code === 'NOPERM',
+  })
 }
 
 /** Whether the error tells that a write may have been carried out. */

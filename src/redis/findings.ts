@@ -6,6 +6,9 @@ export type RedisCheck =
   | 'eviction'
   | 'read'
   | 'write'
+  | 'shared'
+  | 'receipts'
+  | 'counters'
   | 'invalidation'
   | 'clock'
 

@@ -24,8 +24,8 @@ export interface LeaseContext {
   readonly sender: Sender
   readonly keys: KeySpace
   readonly identity: NodeIdentity
-  /** Hears, again and again, why this process cannot announce itself. */
-  failed(error: StoreUnavailable): void
+  /** Hears, again and again, what does not work; `place` is one for each thing. */
+  failed(error: StoreUnavailable, place: string): void
 }
 
 /** What a node writes about itself, as one member of the list. */
@@ -84,7 +84,8 @@ export class Leases {
         await this.#write(member)
       } catch (error) {
         const cause = lossOf(error)
-        this.#context.failed(new StoreUnavailable(`receipts cannot know of this process: ${cause.message}`, { cause }))
+        const message = `receipts cannot know of this process: ${cause.message}`
+        this.#context.failed(new StoreUnavailable(message, { cause }), 'receipts')
       }
     })
   }

@@ -1,7 +1,7 @@
 import type { Command } from './client.js'
 import type { Connection } from './connection.js'
 import { CommandFailure } from './failure.js'
-import { type Finding, found, ok } from './findings.js'
+import { type Finding, found, ok, type RedisCheck } from './findings.js'
 import type { KeySpace } from './keys.js'
 
 /** Clocks that differ by less are of no account, in milliseconds. */
@@ -47,6 +47,78 @@ export async function checkWrite({ connection, keys, timeoutMs, end }: ProbeCont
   if (other !== undefined) return found('write', 'warning', other.refusal.message)
   const names = refused.map(({ name }) => `+${name}`).join(' ')
   return found('write', 'info', 'may not write records in every way', `to write them from here, grant ${names}`)
+}
+
+/** What processes have in Redis for each other, and how a use of it looks that changes nothing. */
+const USES: readonly {
+  readonly check: RedisCheck
+  readonly what: string
+  readonly remedy: string
+  commands(keys: KeySpace): readonly Command[]
+}[] = [
+  {
+    check: 'shared',
+    what: 'keep shared state',
+    remedy: 'for client ids that have one owner among all nodes of aedes',
+    commands: keys => {
+      const key = keys.sharedKey('check')
+      return [
+        ['get', key],
+        ['set', key, '', 'xx', 'px', '1'],
+        ['del', key],
+        ['eval', 'return 0', '1', key],
+      ]
+    },
+  },
+  {
+    check: 'receipts',
+    what: 'take part in receipts',
+    remedy: 'for writers who want to know that all nodes decide by a record',
+    commands: ({ nodesKey, askKey, rowKey }) => [
+      ['time'],
+      ['zadd', nodesKey, 'xx', '0', 'check'],
+      ['zrem', nodesKey, 'check'],
+      ['zremrangebyscore', nodesKey, '(0', '0'],
+      ['zrangebyscore', nodesKey, '(0', '0'],
+      // Shortens no life: theirs are not longer.
+      ['pexpire', nodesKey, '172800000', 'lt'],
+      ['getrange', askKey('check'), '0', '0'],
+      ['set', askKey('check'), '', 'xx', 'px', '1'],
+      ['set', rowKey('check', 'check'), '', 'xx', 'px', '1'],
+    ],
+  },
+  {
+    check: 'counters',
+    what: 'count failed logins together with others',
+    remedy: 'for limits that count for all nodes',
+    commands: keys => {
+      const key = keys.limiterPrefix('check')
+      return [
+        ['get', key],
+        ['set', key, '', 'xx', 'px', '1'],
+        ['pttl', key],
+        ['eval', 'return 0', '1', key],
+        ['expire', key, '1'],
+      ]
+    },
+  },
+]
+
+/** Asks for the rights beyond those to records. On a Cluster the keys may be elsewhere: this server says whether it may. */
+export async function checkUses({ connection, keys, timeoutMs }: ProbeContext): Promise<readonly Finding[]> {
+  const findings: Finding[] = []
+  for (const { check, what, remedy, commands } of USES) {
+    const sent = commands(keys)
+    const replies = await connection.requestAll(sent, timeoutMs)
+    const missing = sent.flatMap(([name, key = ''], at) => {
+      const reply = replies[at]
+      if (!(reply instanceof CommandFailure) || reply.code !== 'NOPERM') return []
+      return [reply.message.includes('keys') ? `~${key}` : `+${name}`]
+    })
+    if (missing.length === 0) findings.push(ok(check, `may ${what}`))
+    else findings.push(found(check, 'info', `may not ${what}`, `${remedy}, grant ${[...new Set(missing)].join(' ')}`))
+  }
+  return findings
 }
 
 /** Times in records are compared with the clock of this process. */

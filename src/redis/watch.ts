@@ -57,7 +57,7 @@ export class Watch {
     this.#keys = parts.keys
     this.#invalidation = settings.invalidation
     this.check = new SelfCheck(nodes, parts.keys, settings)
-    const failed = (error: StoreUnavailable): void => this.failed(error, 'receipts')
+    const failed = (error: StoreUnavailable, place: string): void => this.failed(error, place)
     this.asks = new Asks({ ...parts, listeners: this.listeners, failed })
   }
 

@@ -172,7 +172,7 @@ describe('a store that reports a change whenever it is asked', () => {
   it('is given up after some tries, and its clients are refused in time', async () => {
     const clock = createClock(1_000)
     const store = newStore()
-    const authorizer = authorizerOf(store, { clock, readTimeoutMs: 10 })
+    const authorizer = authorizerOf(store, { clock })
     heard(authorizer, 'error')
     const session = await logIn(authorizer, 'c')
     let reads = 0

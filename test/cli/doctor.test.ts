@@ -45,7 +45,19 @@ describe('mqtt-warden doctor', () => {
     expect(stderr).toBe('')
     const lines = stdout.trimEnd().split('\n')
     expect(lines[0]).toBe(`redis 127.0.0.1:${server.port}`)
-    const checks = ['connection', 'version', 'topology', 'eviction', 'read', 'write', 'invalidation', 'clock']
+    const checks = [
+      'connection',
+      'version',
+      'topology',
+      'eviction',
+      'read',
+      'write',
+      'shared',
+      'receipts',
+      'counters',
+      'invalidation',
+      'clock',
+    ]
     expect(lines.slice(1).map(line => /^ok {7}(\w+): \S/.exec(line)?.[1])).toEqual([...checks, 'records'])
     expect(lines.at(-1)).toBe('ok       records: 1')
     expect(code).toBe(0)

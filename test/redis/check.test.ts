@@ -24,6 +24,11 @@ const READER = [
   ...['+client|id', '+client|tracking', '+subscribe', '+set', '+cluster|slots'],
 ]
 
+const PARTNER = [
+  ...['~mqtt-warden:nodes', '~mqtt-warden:ask:*', '~mqtt-warden:row:*', '+time', '+zadd', '+zrem'],
+  ...['+zremrangebyscore', '+zrangebyscore', '+pexpire', '+getrange'],
+]
+
 function levels(findings: readonly RedisFinding[]): Partial<Record<RedisCheck, string>> {
   return Object.fromEntries(findings.map(({ check, level }) => [check, level]))
 }
@@ -35,6 +40,9 @@ const ALL_OK = {
   eviction: 'ok',
   read: 'ok',
   write: 'ok',
+  shared: 'ok',
+  receipts: 'ok',
+  counters: 'ok',
   invalidation: 'ok',
   clock: 'ok',
 }
@@ -68,7 +76,17 @@ describe('the check of a Redis store', () => {
   })
 
   it.each<[string, string[], Partial<Record<RedisCheck, string>>]>([
-    ['reads and watches', READER, { read: 'ok', write: 'info', invalidation: 'ok', version: 'info', clock: 'info' }],
+    [
+      'reads and watches',
+      READER,
+      {
+        ...{ read: 'ok', write: 'info', invalidation: 'ok', version: 'info', clock: 'info' },
+        ...{ shared: 'info', receipts: 'info', counters: 'info' },
+      },
+    ],
+    ['shares owners', [...READER, '~mqtt-warden:shared:*', '+del', '+eval'], { shared: 'ok', receipts: 'info' }],
+    ['takes part in receipts', [...READER, ...PARTNER], { shared: 'info', receipts: 'ok' }],
+    ['counts', [...READER, '~mqtt-warden:throttle:*', '+incrby', '+expire', '+eval'], { counters: 'ok' }],
     ['may not list', READER.filter(rule => rule !== '+scan'), { read: 'info' }],
     ['may not read', READER.filter(rule => rule !== '+get'), { read: 'failed' }],
     ['may not track', READER.filter(rule => rule !== '+client|tracking'), { invalidation: 'failed' }],
@@ -77,6 +95,17 @@ describe('the check of a Redis store', () => {
     const findings = await stores.create(await asUser(...rules)).check()
     expect(levels(findings)).toMatchObject(expected)
     for (const { level, remedy } of findings) if (level === 'failed') expect(remedy).toMatch(/^grant /)
+  })
+
+  it('names the rights that are missing beyond those to records', async () => {
+    const findings = await stores.create(await asUser(...READER, '~mqtt-warden:nodes', '+time', '+zadd')).check()
+    const remedies = new Map(findings.map(({ check, remedy }) => [check, remedy]))
+    expect(remedies.get('shared')).toMatch(/grant ~mqtt-warden:shared:\S+ \+del \+eval$/)
+    const receipts = remedies.get('receipts')?.split(' grant ')[1]?.split(' ')
+    expect(receipts).toEqual(
+      expect.arrayContaining(['+zrem', '+zremrangebyscore', '+zrangebyscore', '+pexpire', '+getrange']),
+    )
+    expect(receipts).not.toContain('+zadd')
   })
 
   it.each([

@@ -162,6 +162,7 @@ describe('a Redis store that is watched', () => {
         // The look at the server when the watch has become live is over in a moment.
         .filter(name => name !== 'mqtt-warden:check')
         .sort()
+    await eventually(async () => (await clients()).length === 0, 'the server has seen the last of earlier connections')
     const store = stores.create(server.url)
     expect(await clients()).toEqual([])
     await store.get(KEY)
