@@ -158,9 +158,8 @@ export class RedisRecordStore implements RedisStore {
     }
   }
 
-  limiter(name: string, limits: LimiterLimits): Limiter {
-    return this.#limiters.get(name, limits)
-  }
+  // The authorizer asks for these on its own: properties work in an object that inherits from the store, too.
+  readonly limiter = (name: string, limits: LimiterLimits): Limiter => this.#limiters.get(name, limits)
 
   watch(listener: StoreListener, options?: WatchOptions): () => void {
     this.#demandOpen()
@@ -172,9 +171,7 @@ export class RedisRecordStore implements RedisStore {
     return this.#reading(() => this.#watch.asks.leases.list())
   }
 
-  links(): readonly StoreLink[] {
-    return this.#watch.links()
-  }
+  readonly links = (): readonly StoreLink[] => this.#watch.links()
 
   async check(): Promise<readonly RedisFinding[]> {
     this.#demandOpen()

@@ -112,9 +112,8 @@ class MemoryStore implements RecordStore {
     }
   }
 
-  limiter(name: string, limits: LimiterLimits): Limiter {
-    return this.#limiters.get(name, limits)
-  }
+  // A property, so that it works in an object that inherits from the store to replace some of its methods.
+  readonly limiter = (name: string, limits: LimiterLimits): Limiter => this.#limiters.get(name, limits)
 
   watch(listener: StoreListener, options?: WatchOptions): () => void {
     this.#demandOpen()
