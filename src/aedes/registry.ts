@@ -116,10 +116,11 @@ export class OwnerRegistry {
     const isFirst = this.#leasedAt === Number.NEGATIVE_INFINITY
     const startedAt = performance.now()
     const ttlMs = this.#leaseMs
-    const { swapped } = await this.#shared.swap(name, isFirst ? undefined : LEASE, LEASE, { ttlMs })
-    if (!swapped) await this.#shared.swap(name, undefined, LEASE, { ttlMs })
+    const swap = await this.#shared.swap(name, isFirst ? undefined : LEASE, LEASE, { ttlMs })
+    // It has run out, or the first try was carried out and its answer was lost.
+    if (!swap.swapped) await this.#shared.swap(name, swap.current, LEASE, { ttlMs })
     this.#leasedAt = startedAt
-    return !swapped && !isFirst
+    return !swap.swapped && !isFirst
   }
 
   #remember(clientId: string, text: string | undefined): void {

@@ -26,9 +26,11 @@ const MAX_ADDRESS = 64
 export async function settleClaim(
   context: Context,
   { client, session, owner: newcomer }: Member,
-  held: Ownership | undefined,
+  told: Ownership | undefined,
 ): Promise<Ruling<Claimed>> {
   const { authorizer, members, registry } = context
+  // What a shared state has forgotten is known of clients that are here.
+  const held = told ?? ownershipOf(context, members.holder(client.id))
   const own = { [registry.node]: (session.address ?? '').slice(0, MAX_ADDRESS) }
   const fresh: Ruling<Claimed> = {
     outcome: { kind: 'admitted', isForeign: false, wasStored: false, rivals: [] },
@@ -60,6 +62,13 @@ export async function settleClaim(
       holders: { ...Object.fromEntries(rivals), ...own },
     },
   }
+}
+
+/** What a client holds here. */
+function ownershipOf({ registry }: Context, holder: Member | undefined): Ownership | undefined {
+  if (holder === undefined) return undefined
+  const { owner, client } = holder
+  return { owner, isStored: !client.clean, isForeign: false, holders: { [registry.node]: '' } }
 }
 
 /** Whether another node works on what is stored. */

@@ -19,11 +19,21 @@ export const EXIT = { allowed: 0, refused: 1, fault: 2, unconfirmed: 3, notDurab
 const MAX_INPUT = 2 * 1024 * 1024
 
 export function printLine(line: string): void {
-  process.stdout.write(`${line}\n`)
+  process.stdout.write(`${printable(line)}\n`)
 }
 
 export function warnLine(line: string): void {
-  process.stderr.write(`mqtt-warden: ${line}\n`)
+  process.stderr.write(`mqtt-warden: ${printable(line)}\n`)
+}
+
+/**
+ * Text that gives no orders to a terminal, however it came to be in a record or an answer. As JSON it means the same: there
+ * these characters stand in strings alone.
+ */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, char => {
+    return char === '\n' || char === '\t' ? char : `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
 }
 
 /** Reads a password: from a prompt that hides it where there is a terminal, otherwise all of standard input. */

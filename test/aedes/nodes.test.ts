@@ -1,6 +1,13 @@
 import type { AedesOptions } from 'aedes'
 import mqemitter from 'mqemitter'
-import { createMemoryStore, type LoopEvent, type RecordStore, type SharedState, StoreUnavailable } from 'mqtt-warden'
+import {
+  createMemoryStore,
+  type LoopEvent,
+  OutcomeUnknown,
+  type RecordStore,
+  type SharedState,
+  StoreUnavailable,
+} from 'mqtt-warden'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { eventually } from '../helpers/eventually.js'
 import { redisOptions, withRedisServer } from './persistences.js'
@@ -217,6 +224,42 @@ describe('while the shared state cannot be reached', () => {
     await store.shared!.swap(`node:${id}`, 'alive', undefined)
     await store.shared!.swap('owner:c1', await store.shared!.get('owner:c1'), undefined)
     await eventually(async () => Object.keys((await ownership())?.holders ?? {})[0] === id, 'it is held again')
+  })
+})
+
+describe('shared state that was flushed', () => {
+  it('does not hand what a connected client has stored to whoever evicts it', async () => {
+    const one = await node('one')
+    const holder = await rawClient(one.port, 'c1', 'fleet', persistent)
+    holder.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'mail/#', qos: 1 }] })
+    await holder.next('suback')
+    await store.shared!.swap('owner:c1', await store.shared!.get('owner:c1'), undefined)
+    expect(await login(one, 'own', persistent)).toMatchObject({ returnCode: 0, sessionPresent: false })
+    expect(await one.broker.persistence.subscriptionsByClient({ id: 'c1' })).toEqual([])
+    await holder.closed()
+  })
+})
+
+describe('the lease of a node', () => {
+  it('is prolonged where the answer to the first try was lost', async () => {
+    const shared = store.shared!
+    const ttls: (number | undefined)[] = []
+    let isLost = true
+    const owners: SharedState = {
+      get: name => shared.get(name),
+      async swap(name, expected, value, options) {
+        const swapped = await shared.swap(name, expected, value, options)
+        if (name.startsWith('node:') && swapped.swapped) ttls.push(options?.ttlMs)
+        if (name.startsWith('node:') && isLost) {
+          isLost = false
+          throw new OutcomeUnknown('lost')
+        }
+        return swapped
+      },
+    }
+    const one = await node('one', { options: { owners, nodeLeaseMs: 600_000 } })
+    for (const username of ['fleet', 'fleet']) expect(await login(one, username)).toMatchObject({ returnCode: 0 })
+    expect(ttls).toEqual([600_000, 600_000])
   })
 })
 

@@ -205,6 +205,25 @@ describe('mqtt-warden get, list and nodes', () => {
     expect(await cli(['list', '-c', 'nobody'])).toEqual({ code: 1, stdout: '', stderr: '' })
   })
 
+  it('give no orders to a terminal, whatever is in a record', async () => {
+    const hostile = 'a\x1b[2J\x07\x7f\x9b2J\u202Eb\u2066c'
+    await store.put(key(hostile), { ...record('x'), extra: { note: hostile } })
+    const outcomes = [
+      await cli(['list']),
+      await cli(['list', '--json']),
+      await cli(['get', hostile, 'plant']),
+      await cli(['get', hostile, 'plant', '--json']),
+      await cli(['ban', hostile, 'plant', '--json']),
+      await cli(['ban', hostile, 'plant', '--lift']),
+      await cli(['put', hostile, 'plant', '-p', hostile]),
+      await cli(['put', hostile, 'plant', '--file', `${hostile}.json`]),
+      await cli(['delete', hostile, 'plant']),
+    ]
+    for (const { stdout, stderr } of outcomes) expect(stdout + stderr).not.toMatch(/(?!\n)[\p{Cc}\p{Bidi_Control}]/u)
+    expect(JSON.parse(outcomes[0]!.stdout)).toEqual(['', hostile, 'plant'])
+    expect(JSON.parse(outcomes[3]!.stdout).record.note).toBe(hostile)
+  })
+
   it('tell which nodes are there', async () => {
     expect(await cli(['nodes'])).toMatchObject({ code: 1, stdout: '' })
     await startNode('gw-1')
