@@ -1,4 +1,4 @@
-import { RateLimiterRedis } from 'rate-limiter-flexible'
+import RateLimiterRedis from 'rate-limiter-flexible/lib/RateLimiterRedis.js'
 import { consume, type Limiter, type LimiterLimits, limiterOptions, MemoryLimiter } from '../store/limiter.js'
 import type { Command } from './client.js'
 import type { Reply } from './connection.js'
@@ -13,6 +13,8 @@ export interface RedisLimiterContext {
   readonly prefix: string
   /** Hears why it counts in memory. */
   failed(error: unknown): void
+  /** Overrides `MAX_BEGUN`. */
+  readonly maxBegun?: number
 }
 
 /**
@@ -28,13 +30,15 @@ export class RedisLimiter implements Limiter {
   readonly #memory: MemoryLimiter
   readonly #failed: (error: unknown) => void
   readonly #lifeMs: number
+  readonly #maxBegun: number
   /** Keys begun since some moment, and in the same time before it: those of earlier have ended. */
   #begun = { since: 0, count: 0, before: 0 }
 
-  constructor(limits: LimiterLimits, { send, prefix, failed }: RedisLimiterContext) {
+  constructor(limits: LimiterLimits, { send, prefix, failed, maxBegun = MAX_BEGUN }: RedisLimiterContext) {
     this.#points = limits.points
     this.#memory = new MemoryLimiter(limits)
     this.#failed = failed
+    this.#maxBegun = maxBegun
     this.#lifeMs = Math.max(limits.windowMs, limits.blockMs) + 1_000
     this.#limiter = new RateLimiterRedis({
       ...limiterOptions(limits),
@@ -73,7 +77,7 @@ export class RedisLimiter implements Limiter {
     if (now - since > this.#lifeMs) {
       this.#begun = { since: now, count: 0, before: now - since > 2 * this.#lifeMs ? 0 : count }
     }
-    return this.#begun.count + this.#begun.before >= MAX_BEGUN
+    return this.#begun.count + this.#begun.before >= this.#maxBegun
   }
 }
 

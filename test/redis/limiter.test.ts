@@ -1,6 +1,9 @@
 import { Redis } from 'ioredis'
 import { type Authorizer, createAuthorizer, hashPassword } from 'mqtt-warden'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Command } from '../../src/redis/client.js'
+import type { Reply } from '../../src/redis/connection.js'
+import { RedisLimiter } from '../../src/redis/limiter.js'
 import { connectOf, heard, keyOf, reasonOf, recordOf } from '../authorizer/support.js'
 import { eventually } from '../helpers/eventually.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
@@ -70,6 +73,18 @@ describe('counters in Redis', () => {
     for (let n = 0; n < 3; n++) expect(await limiter.spend('a')).toBe(n + 1)
     expect(await limiter.isSpent('a')).toBe(true)
     expect(messages).toEqual([expect.stringMatching(/^limiter pair: redis answered "NOPERM .*eval/)])
+  })
+
+  it('are kept in memory from so many new keys on, so that inventing names does not fill the server', async () => {
+    const connection = new Redis(server.port)
+    const send = (_key: Buffer, commands: readonly Command[]) =>
+      Promise.all(commands.map(([name, ...args]) => connection.call(name!, ...(args as string[])))) as Promise<Reply[]>
+    const failed = (error: unknown) => expect.unreachable(String(error))
+    const limiter = new RedisLimiter(LIMITS, { send, prefix: 'few', failed, maxBegun: 2 })
+    for (const key of ['a', 'a', 'b', 'c', 'c', 'd']) await limiter.spend(key)
+    expect((await admin.keys('few*')).sort()).toEqual(['few:a', 'few:b'])
+    expect(await Promise.all(['a', 'b', 'c', 'd'].map(key => limiter.isSpent(key)))).toEqual([true, false, true, false])
+    connection.disconnect()
   })
 
   it('need no more rights than are documented', async () => {
