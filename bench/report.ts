@@ -4,7 +4,7 @@ import { group } from './table.js'
 import type { Result } from './types.js'
 
 /** In the order in which the README shows them. */
-export const BENCHES = ['match', 'aedes', 'storm', 'webhook', 'memory', 'revoke-latency'] as const
+export const BENCHES = ['match', 'aedes', 'storm', 'guessing', 'webhook', 'memory', 'revoke-latency'] as const
 export type BenchName = (typeof BENCHES)[number]
 
 export const RESULTS: URL = new URL('results/', import.meta.url)

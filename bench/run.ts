@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { aedesBench } from './aedes/bench.js'
+import { guessingBench } from './guessing/bench.js'
 import { matchBench } from './match/bench.js'
 import { memoryBench } from './memory/bench.js'
 import { type BenchName, RESULTS } from './report.js'
@@ -17,6 +18,7 @@ const benches: Readonly<Record<BenchName, Bench>> = {
   match: matchBench,
   aedes: aedesBench,
   storm: stormBench,
+  guessing: guessingBench,
   webhook: webhookBench,
   memory: memoryBench,
   'revoke-latency': revokeLatencyBench,
