@@ -134,6 +134,6 @@ export class OwnerRegistry {
 
   #nameOf(clientId: string): string {
     if (clientId.length <= MAX_PLAIN_LENGTH && clientId.isWellFormed()) return `${this.#prefix}owner:${clientId}`
-    return `${this.#prefix}owner-sha256:${createHash('sha256').update(clientId).digest('hex')}`
+    return `${this.#prefix}owner-sha256:${createHash('sha256').update(clientId, 'utf16le').digest('hex')}`
   }
 }
