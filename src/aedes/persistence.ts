@@ -66,6 +66,7 @@ export class SubscriptionGate {
     // Runs a turn later, when every filter of the SUBSCRIBE has been judged; what is granted later still comes again.
     return this.#writes.run(client.id, async () => {
       const fresh = subscriptions.filter(subscription => member.granted?.delete(subscription))
+      if (member.granted?.size === 0) member.granted = undefined
       if (fresh.length > 0) await store(client, fresh)
     })
   }

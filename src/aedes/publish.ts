@@ -21,6 +21,7 @@ export function publishHook(context: Context): Hooks['authorizePublish'] {
     }
     const modifiers = modifiersOf(decision)
     if (modifiers !== undefined) rewrite(packet, modifiers)
+    if (modifiers === undefined && context.guests.authorizePublish === undefined) return callback(null)
     askPublishGuest(context, client, packet, error => {
       if (error !== undefined) refuse(context, packet, error, callback)
       else deliver(context, client, packet, modifiers?.qos ?? packet.qos, callback)

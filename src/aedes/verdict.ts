@@ -16,7 +16,7 @@ const DROPPED = 'a subscription it had is dropped'
 
 /** Decides; sends nothing. */
 export function judgePublish(context: Context, judge: Judge, packet: Message): Decision {
-  return withoutThrowing(context, 'authorizePublish', () => {
+  try {
     const { broker } = context
     const { topic } = packet
     const problem = topicProblem(topic, broker)
@@ -26,7 +26,9 @@ export function judgePublish(context: Context, judge: Judge, packet: Message): D
     const modifiers = modifiersOf(decision)
     if (modifiers === undefined || canApply(modifiers, broker)) return decision
     return judge.refuse('publish', topic, 'modifiers_unsupported')
-  })
+  } catch (error) {
+    return thrown(context, error, 'authorizePublish')
+  }
 }
 
 /**
@@ -36,14 +38,16 @@ export function judgePublish(context: Context, judge: Judge, packet: Message): D
  */
 export function judgeSubscribe(context: Context, judge: Judge, subscription: Subscription, detail?: string): Decision {
   const { topic, qos } = subscription
-  return withoutThrowing(context, 'authorizeSubscribe', () => {
+  try {
     const problem = filterProblem(context, topic)
     if (problem !== undefined) return judge.refuse('subscribe', topic, problem, detail)
     const decision = judge.authorizeSubscribe(topic, { qos: qos as Qos }, detail)
     if (!decision.allow || (decision.rule as SubscribeRule).modifiers === undefined) return decision
     // aedes would store and look up the requested filter, and map no UNSUBSCRIBE back.
     return judge.refuse('subscribe', topic, 'modifiers_unsupported', detail)
-  })
+  } catch (error) {
+    return thrown(context, error, 'authorizeSubscribe')
+  }
 }
 
 /** What no rule can allow. */
@@ -64,17 +68,17 @@ export function isUncovered(context: Context, judge: Judge, subscription: Subscr
 
 /** Decides; sends nothing. */
 export function judgeReceive(context: Context, session: Session, topic: string): Decision {
-  return withoutThrowing(context, 'authorizeForward', () => session.authorizeReceive(topic))
+  try {
+    return session.authorizeReceive(topic)
+  } catch (error) {
+    return thrown(context, error, 'authorizeForward')
+  }
 }
 
-/** An exception in a hook would end the process: it comes out of aedes' parser. */
-function withoutThrowing(context: Context, place: string, decide: () => Decision): Decision {
-  try {
-    return decide()
-  } catch (error) {
-    context.fault(error, place)
-    return denied('store_unavailable')
-  }
+/** What a judgement that threw comes to. An exception in a hook would end the process: it comes out of aedes' parser. */
+function thrown(context: Context, error: unknown, place: string): Decision {
+  context.fault(error, place)
+  return denied('store_unavailable')
 }
 
 /** Asks the hook found in our place, which may refuse too. What it changes in the packet does not count. */
