@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { quote, WardenError } from '../errors.js'
-import { MemoryShared, type SharedState } from '../store/shared.js'
+import type { SharedState } from '../store/shared.js'
 import { decodeOwnership, encodeOwnership, type Ownership } from './owners.js'
 
 /** What to make of an ownership: another one in its place, or none, or nothing. */
@@ -25,11 +25,8 @@ export class OwnerRegistry {
   readonly #shared: SharedState
   readonly #prefix: string
   readonly #leaseMs: number
-  /**
-   * What was last written of a client id from here: spares reading it, and is all that is known in an outage. The memory
-   * of this process needs none, being read as quickly and without outages.
-   */
-  readonly #written: LRUCache<string, string> | undefined
+  /** What was last written of a client id from here: spares reading it, and is all that is known in an outage. */
+  readonly #written: LRUCache<string, string>
   #leasedAt = Number.NEGATIVE_INFINITY
   #renewing: Promise<boolean> | undefined
 
@@ -37,7 +34,7 @@ export class OwnerRegistry {
     this.#shared = shared
     this.#prefix = cluster === '' ? '' : `${cluster}/`
     this.#leaseMs = leaseMs
-    this.#written = shared instanceof MemoryShared ? undefined : new LRUCache({ max })
+    this.#written = new LRUCache({ max })
   }
 
   /**
@@ -48,8 +45,8 @@ export class OwnerRegistry {
    */
   async update<T>(clientId: string, rule: (held: Ownership | undefined) => Ruling<T> | Promise<Ruling<T>>): Promise<T> {
     const name = this.#nameOf(clientId)
-    let text = this.#written === undefined ? await this.#shared.get(name) : this.#written.get(clientId)
-    let isRead = this.#written === undefined
+    let text = this.#written.get(clientId)
+    let isRead = false
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const { outcome, entry } = await rule(text === undefined ? undefined : decodeOwnership(text, clientId))
       if (entry === 'kept') {
@@ -78,7 +75,7 @@ export class OwnerRegistry {
 
   /** What this node wrote last; others may have written since. */
   remembered(clientId: string): Ownership | undefined {
-    const text = this.#written?.get(clientId)
+    const text = this.#written.get(clientId)
     return text === undefined ? undefined : decodeOwnership(text, clientId)
   }
 
@@ -127,8 +124,8 @@ export class OwnerRegistry {
   }
 
   #remember(clientId: string, text: string | undefined): void {
-    if (text === undefined) this.#written?.delete(clientId)
-    else this.#written?.set(clientId, text)
+    if (text === undefined) this.#written.delete(clientId)
+    else this.#written.set(clientId, text)
   }
 
   #leaseOf(node: string): string {
