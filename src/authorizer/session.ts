@@ -185,12 +185,9 @@ export class LiveSession implements Session {
   named({ clientId }: RecordKey): boolean {
     const isExact = clientId !== '*'
     if (this.isEnded || (!isExact && this.recordKey?.clientId !== '*')) return false
-    const { trust } = this.#context
     this.namings++
     this.#isExactNamed ||= isExact
-    // The change may have been made as long ago as the last beat: one that comes after it vouches for nothing held here.
-    const graceEnd = trust.graceEnd(this.#readAt, this.#epoch)
-    this.#unreadFrom = Math.min(this.#unreadFrom, trust.now() + trust.limits.readTimeoutMs, graceEnd)
+    this.#unreadFrom = Math.min(this.#unreadFrom, this.#context.trust.unreadFrom(this.#readAt, this.#epoch))
     return true
   }
 

@@ -88,12 +88,15 @@ export class Trust {
   /** Whether what was read then may go on deciding while the store is silent. */
   isInGrace(readAt: number, epoch: Epoch, now: number): boolean {
     if (epoch.heardUntil === Number.POSITIVE_INFINITY) return true
-    return now - readAt <= this.limits.maxAgeMs && now <= this.graceEnd(readAt, epoch)
+    return now - readAt <= this.limits.maxAgeMs && now <= this.#graceEnd(readAt, epoch)
   }
 
-  /** The moment up to which what was read then may decide if nothing more is heard; see {@link isInGrace}. */
-  graceEnd(readAt: number, { heardUntil }: Epoch): number {
-    return Math.max(readAt, heardUntil) + this.graceMs
+  /**
+   * From when on what was read then decides no more, unless it is read again, if a change names it now. That change may have
+   * been made as long ago as the last beat: one that comes after it vouches for nothing held here.
+   */
+  unreadFrom(readAt: number, epoch: Epoch): number {
+    return Math.min(this.now() + this.limits.readTimeoutMs, this.#graceEnd(readAt, epoch))
   }
 
   /** How things stand, for a store that hears of changes as this one does. */
@@ -110,6 +113,10 @@ export class Trust {
       hears,
       links: (store.links?.() ?? []).map(({ server, state, at }) => ({ server, state, ageMs: this.#age(at) })),
     }
+  }
+
+  #graceEnd(readAt: number, { heardUntil }: Epoch): number {
+    return Math.max(readAt, heardUntil) + this.graceMs
   }
 
   #age(heardUntil: number): number {
