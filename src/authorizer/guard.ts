@@ -50,8 +50,9 @@ export class Visitor {
 
   /** A key of fixed length, whatever names clients invent, that tells none of them. */
   keyOf(name: LimitName): string {
-    const parts = JSON.stringify([name, ...this.#parts[name]])
-    this.#keys[name] ??= createHash('sha256').update(parts).digest('base64url')
+    this.#keys[name] ??= createHash('sha256')
+      .update(JSON.stringify([name, ...this.#parts[name]]))
+      .digest('base64url')
     return this.#keys[name]
   }
 }
@@ -102,6 +103,8 @@ export class Guard {
   isShut(visitor: Visitor): boolean {
     if (this.#strangers.length === 0) return false
     if (this.#proven === 0) return true
+    // Most logins are of proven passwords, while nothing is refused: they are spared the digests of their keys.
+    if (this.#tries.size === 0) return false
     const isKnown = this.#marks.has(visitor.keyOf('own'))
     return this.#limitsFor(visitor, isKnown).some(
       ({ name }) => (this.#tries.get(visitor.keyOf(name)) ?? 0) >= this.#proven,

@@ -10,7 +10,10 @@ export interface HasherStats {
 
 /** Who wants a hash. Each address, and each account, gets its turn, however many hashes another one asks for. */
 export interface HashOrigin {
-  /** Remote address of the client. Hashes without one count as of one address. */
+  /**
+   * Where the client is, as text that is only compared: its IPv4 address, or the first 64 bits of its IPv6 address. Hashes
+   * without one count as of one place.
+   */
   readonly address?: string | undefined
   /** Name of the account, e.g. mountpoint and username. Hashes without one count as of one account. */
   readonly account?: string | undefined
