@@ -21,7 +21,8 @@ export type ErrorCode =
  * Base of all errors this package throws for reasons other than a wrong program (those are plain `TypeError`s, thrown
  * where the option is given). Test with `error instanceof WardenError` or by `error.code`.
  *
- * Messages are lower case, hold no secret, and quote text that a client chose with `JSON.stringify`, cut to 64 characters.
+ * Messages are lower case, hold no secret, and quote text that a client chose with `JSON.stringify`, cut to 64
+ * characters.
  */
 export class WardenError extends Error {
   static readonly code: ErrorCode = 'ERR_WARDEN'
@@ -140,8 +141,9 @@ export class AuthorizerClosed extends WardenError {
 }
 
 /**
- * A broker's request over HTTP is not what its contract says: malformed, or of somebody else. It is answered with status
- * 400, never with a grant. The message opens with hook and place, e.g. `auth_on_publish: qos: must be 0, 1 or 2`.
+ * A broker's request over HTTP is not what its contract says: malformed, or of somebody else. It is answered with
+ * status 400, never with a grant. The message opens with hook and place, e.g. `auth_on_publish: qos: must be 0, 1 or
+ * 2`.
  */
 export class HookRequestInvalid extends WardenError {
   static override readonly code = 'ERR_HOOK_REQUEST_INVALID'
@@ -159,7 +161,10 @@ export class HookRequestInvalid extends WardenError {
   }
 }
 
-/** A call to the HTTP administration of VerneMQ failed; `cause` is what the HTTP client said. It may have been carried out. */
+/**
+ * A call to the HTTP administration of VerneMQ failed; `cause` is what the HTTP client said. It may have been carried
+ * out.
+ */
 export class VernemqAdminFailed extends WardenError {
   static override readonly code = 'ERR_VERNEMQ_ADMIN'
   override readonly code = 'ERR_VERNEMQ_ADMIN'
@@ -178,7 +183,10 @@ export class VernemqAdminFailed extends WardenError {
   }
 }
 
-/** What JSON leaves as it is: DEL and C1 controls, line and paragraph separators, and marks that turn the reading direction. */
+/**
+ * What JSON leaves as it is: DEL and C1 controls, line and paragraph separators, and marks that turn the reading
+ * direction.
+ */
 const UNSAFE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
 /**

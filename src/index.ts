@@ -1,6 +1,6 @@
 /**
- * Authentication and authorisation for MQTT brokers: the pure functions, the record codec, passwords, the memory store and
- * the authorizer. Redis and the adapters have entry points of their own.
+ * Authentication and authorisation for MQTT brokers: the pure functions, the record codec, passwords, the memory store
+ * and the authorizer. Redis and the adapters have entry points of their own.
  *
  * @module
  */

@@ -61,12 +61,12 @@ export interface CompiledAcl {
  *
  * Each decision walks a trie once: its cost follows the levels of the topic, not the number of rules, and decisions are
  * prepared objects. The first rule in array order that matches *and* whose limits fit allows. A refusal carries the
- * nearest rule: the first whose pattern fits while a limit does not (`missed` says which), otherwise one that agrees with
- * the most leading levels.
+ * nearest rule: the first whose pattern fits while a limit does not (`missed` says which), otherwise one that agrees
+ * with the most leading levels.
  *
- * `%m`, `%c` and `%u` stand for mountpoint, client id and username where they fill a level. They are compared as text: a
- * value that is empty, or that holds `/`, `+`, `#`, U+0000 or an unpaired surrogate, matches nothing, and so does one that
- * begins with `$` at the first level. (Under `vernemq`, empty values and those with `$` are plain text, as there.)
+ * `%m`, `%c` and `%u` stand for mountpoint, client id and username where they fill a level. They are compared as text:
+ * a value that is empty, or that holds `/`, `+`, `#`, U+0000 or an unpaired surrogate, matches nothing, and so does one
+ * that begins with `$` at the first level. (Under `vernemq`, empty values and those with `$` are plain text, as there.)
  *
  * Exported from `mqtt-warden` and `mqtt-warden/acl`.
  *
@@ -80,8 +80,8 @@ export interface CompiledAcl {
  *
  * @param acl The rules. Not copied: do not change them afterwards.
  * @returns An object that is safe to share between principals.
- * @throws TopicInvalid (`ERR_TOPIC_INVALID`) for a pattern that is no topic filter, under `strict` only: VerneMQ ignores
- * such a rule.
+ * @throws TopicInvalid (`ERR_TOPIC_INVALID`) for a pattern that is no topic filter, under `strict` only: VerneMQ
+ * ignores such a rule.
  * @throws TypeError for rules of another shape, and for bad options.
  */
 export function compileAcl(acl: Acl, options: CompileOptions = {}): CompiledAcl {

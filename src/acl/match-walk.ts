@@ -16,9 +16,9 @@ const DOLLAR = 0x24
 /**
  * Finds the first rule, in array order, whose pattern matches a text level by level and whose limits fit.
  *
- * One walk over the trie: only branches that agree with the text are entered, and none whose first rule comes behind one
- * already found. A walk object is reused for every decision of its thread, so that deciding allocates next to nothing;
- * decisions are synchronous and cannot meet in it.
+ * One walk over the trie: only branches that agree with the text are entered, and none whose first rule comes behind
+ * one already found. A walk object is reused for every decision of its thread, so that deciding allocates next to
+ * nothing; decisions are synchronous and cannot meet in it.
  */
 class MatchWalk {
   #text = ''

@@ -5,8 +5,8 @@ export const MAX_TOPIC_BYTES = 65_535
 
 const SHARE_PREFIX = '$share/'
 
-// One class test finds everything that needs a closer look. V8 compiles it apart for one-byte strings, where a surrogate
-// cannot occur; ordinary names pass here in some twenty nanoseconds.
+// One class test finds everything that needs a closer look. V8 compiles it apart for one-byte strings, where a
+// surrogate cannot occur; ordinary names pass here in some twenty nanoseconds.
 const SUSPECT_IN_NAME = /[\0+#\ud800-\udfff]/
 const SUSPECT_IN_TEXT = /[\0\ud800-\udfff]/
 
@@ -35,9 +35,9 @@ export function topicNameProblem(topic: string): TopicProblem | undefined {
  * Tells what makes a topic filter invalid, or returns `undefined` for a valid one.
  *
  * A filter obeys the rules of a name, save that a whole level may be `+`, and the last may be `#`. A filter that begins
- * with `$share/` is a shared subscription: a share name of at least one character without `+`, `#` or `/`, then `/`, then
- * a filter. Of several misplaced wildcards the leftmost is told. Never throws: anything but a string is `empty`. Cost is
- * linear in the length.
+ * with `$share/` is a shared subscription: a share name of at least one character without `+`, `#` or `/`, then `/`,
+ * then a filter. Of several misplaced wildcards the leftmost is told. Never throws: anything but a string is `empty`.
+ * Cost is linear in the length.
  *
  * Exported from `mqtt-warden` and `mqtt-warden/acl`.
  *
@@ -68,8 +68,8 @@ export function plainFilterProblem(filter: string): TopicProblem | undefined {
 /**
  * Splits a subscription into the share name and the filter that is authorised.
  *
- * `$share/<name>/<filter>` gives both; anything else, and anything that only resembles it, comes back whole as `filter`.
- * Does not judge validity: see {@link topicFilterProblem}.
+ * `$share/<name>/<filter>` gives both; anything else, and anything that only resembles it, comes back whole as
+ * `filter`. Does not judge validity: see {@link topicFilterProblem}.
  *
  * Exported from `mqtt-warden` and `mqtt-warden/acl`.
  *

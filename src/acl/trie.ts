@@ -41,9 +41,9 @@ export class TrieNode {
 }
 
 /**
- * An edge `%m`, `%c` or `%u`. It is followed where the value equals a level of a valid name, or a level of a valid filter
- * that is no wildcard. Such a level holds neither `/` nor a wildcard, and so neither does a value that equals it: nothing
- * else has to be asked of values that clients choose.
+ * An edge `%m`, `%c` or `%u`. It is followed where the value equals a level of a valid name, or a level of a valid
+ * filter that is no wildcard. Such a level holds neither `/` nor a wildcard, and so neither does a value that equals
+ * it: nothing else has to be asked of values that clients choose.
  */
 export interface VariableEdge {
   readonly of: keyof Principal

@@ -11,7 +11,9 @@ export interface Principal {
   readonly username: string
 }
 
-/** MQTT 5 properties that a publish rule sets on the message; names and types are VerneMQ's, without the prefix `p_`. */
+/**
+ * MQTT 5 properties that a publish rule sets on the message; names and types are VerneMQ's, without the prefix `p_`.
+ */
 export interface PublishProperties {
   readonly userProperties?: readonly (readonly [name: string, value: string])[]
   /** Seconds, 0 to 4,294,967,295. */
@@ -24,7 +26,9 @@ export interface PublishProperties {
   readonly willDelayInterval?: number
 }
 
-/** What a publish rule rewrites in the messages it allows. An adapter that cannot apply a member refuses the message. */
+/**
+ * What a publish rule rewrites in the messages it allows. An adapter that cannot apply a member refuses the message.
+ */
 export interface PublishModifiers {
   /** Topic name the message gets; taken literally, not checked against the ACL again (as VerneMQ does). */
   readonly topic?: string

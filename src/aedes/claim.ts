@@ -17,8 +17,8 @@ const MAX_WAIT_MS = 250
 const MAX_RECONCILING = 20
 
 /**
- * Who holds which client id: here, and for the other nodes to see. aedes knows a session by its client id alone, and would
- * hand the queue of one account to another.
+ * Who holds which client id: here, and for the other nodes to see. aedes knows a session by its client id alone, and
+ * would hand the queue of one account to another.
  *
  * While the shared state cannot be reached, nothing changes hands: only who is known here to own a client id gets in,
  * and what could not be written is put right, or the client cut, when the shared state is back.
@@ -43,8 +43,8 @@ export class Claims {
   }
 
   /**
-   * Makes a member the holder of its client id, before aedes loads anything that is stored under it. What an evicted owner
-   * left is wiped here, when its clients are gone, on whichever node.
+   * Makes a member the holder of its client id, before aedes loads anything that is stored under it. What an evicted
+   * owner left is wiped here, when its clients are gone, on whichever node.
    *
    * @param isWanted Whether the client is still there.
    */

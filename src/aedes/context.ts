@@ -19,7 +19,9 @@ export class Context {
   readonly sleepers: Sleepers
   /** Hooks of the broker's owner; they run after ours. */
   readonly guests: Partial<Hooks> = {}
-  /** What a guest is being asked about: a guest that calls our hook in turn gets our verdict, and is not asked again. */
+  /**
+   * What a guest is being asked about: a guest that calls our hook in turn gets our verdict, and is not asked again.
+   */
   readonly asked: WeakSet<object> = new WeakSet()
   /** CONNECT packets by client; nothing else has the will before it is stored. */
   readonly connects: WeakMap<BrokerClient, Connect> = new WeakMap()

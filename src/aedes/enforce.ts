@@ -36,7 +36,7 @@ export class Enforcer {
   readonly #change = async ({ session }: SessionChange): Promise<Effects> => {
     const member = this.#context.members.bySession(session)
     if (member === undefined) return {}
-    const subscriptionsDropped = await this.#context.attempt(dropUncovered(this.#context, member), 'persistence')
+    const subscriptionsDropped = await this.#context.attempt(narrowMember(this.#context, member), 'persistence')
     return subscriptionsDropped === undefined ? { failed: 'subscriptions were not dropped' } : { subscriptionsDropped }
   }
 
@@ -54,7 +54,7 @@ export class Enforcer {
 }
 
 /** Drops exactly the subscriptions that the rules no longer cover, live and stored. Resolves with their number. */
-async function dropUncovered(context: Context, member: Member): Promise<number> {
+async function narrowMember(context: Context, member: Member): Promise<number> {
   const { gate, persistence } = context
   const { client, session } = member
   const dropped = new Set(await dropLive(context, member))

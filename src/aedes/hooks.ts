@@ -14,8 +14,8 @@ export interface Installation {
 }
 
 /**
- * Puts our hooks on a broker, so that they stay in force: aedes keeps hooks as plain properties, and an assignment would
- * silently undo the protection. What is assigned becomes a guest instead, asked after ours.
+ * Puts our hooks on a broker, so that they stay in force: aedes keeps hooks as plain properties, and an assignment
+ * would silently undo the protection. What is assigned becomes a guest instead, asked after ours.
  *
  * @returns What puts the guests, or the defaults, back.
  */
@@ -49,14 +49,18 @@ export function installHooks(broker: Broker, { ours, guests, assigned }: Install
 }
 
 /**
- * A property that becomes an accessor makes V8 keep the object as a hash table, in which every field of the broker is then
- * looked up, dozens of times a message. An object that was a prototype once is made fast again when it is next read.
+ * A property that becomes an accessor makes V8 keep the object as a hash table, in which every field of the broker is
+ * then looked up, dozens of times a message. An object that was a prototype once is made fast again when it is next
+ * read.
  */
 function keepFast(broker: Broker): void {
   Object.create(broker)
 }
 
-/** The hooks of a broker without options. aedes does not export them; a broker that does not listen costs next to nothing. */
+/**
+ * The hooks of a broker without options. aedes does not export them; a broker that does not listen costs next to
+ * nothing.
+ */
 function defaultsOf(broker: Broker): Partial<Hooks> {
   for (let proto = Object.getPrototypeOf(broker); proto !== null; proto = Object.getPrototypeOf(proto)) {
     // The class of aedes, not one derived from it.

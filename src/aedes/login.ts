@@ -70,7 +70,9 @@ export function authenticateHook(context: Context, enforcer: Enforcer): Hooks['a
   }
 }
 
-/** The authorizer reports its own deadline; this one is of a hook, an owner or a persistence that keeps a login waiting. */
+/**
+ * The authorizer reports its own deadline; this one is of a hook, an owner or a persistence that keeps a login waiting.
+ */
 function reportDeadline({ authorizer, settings }: Context, { id: clientId }: BrokerClient, username = ''): void {
   const { mountpoint } = settings
   const principal = { mountpoint: typeof mountpoint === 'string' ? mountpoint : '', clientId, username }

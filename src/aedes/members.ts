@@ -44,7 +44,9 @@ export class Member {
   }
 }
 
-/** The clients logged in, and which of them holds a client id. Every field and listener here is there for each of them. */
+/**
+ * The clients logged in, and which of them holds a client id. Every field and listener here is there for each of them.
+ */
 export class Members {
   readonly #byConnection: WeakMap<object, Member> = new WeakMap()
   readonly #holders: Map<string, Member> = new Map()

@@ -6,8 +6,9 @@ import { type Broker, type Message, RESERVED_PREFIX } from './broker.js'
 export const NOWHERE_PREFIX = '$warden/'
 
 /**
- * Where refused messages go that must not be answered with an error. No subscription matches it, live or stored, so that
- * it is neither queued nor counted: aedes takes what overtakes another message on the way to a client for a duplicate.
+ * Where refused messages go that must not be answered with an error. No subscription matches it, live or stored, so
+ * that it is neither queued nor counted: aedes takes what overtakes another message on the way to a client for a
+ * duplicate.
  */
 export const NOWHERE: string = `${NOWHERE_PREFIX}refused`
 

@@ -6,8 +6,8 @@ import type { BrokerClient } from './broker.js'
 /** Options of `protect`. */
 export interface ProtectOptions {
   /**
-   * Mountpoint of the record keys: one for the broker, or a function of the client, e.g. of the listener it came through.
-   * A function that throws, or returns no string, refuses the login.
+   * Mountpoint of the record keys: one for the broker, or a function of the client, e.g. of the listener it came
+   * through. A function that throws, or returns no string, refuses the login.
    *
    * @default ''
    */
@@ -15,8 +15,8 @@ export interface ProtectOptions {
   /**
    * What becomes of a client whose PUBLISH is refused. MQTT 3.1.1 has no code for it, so it is one of two:
    *
-   * - `close`, as VerneMQ: the connection is closed, and the will is judged. Clients that resend unacknowledged messages
-   *   (MQTT.js does) come back with the same one and are closed again.
+   * - `close`, as VerneMQ: the connection is closed, and the will is judged. Clients that resend unacknowledged
+   *   messages (MQTT.js does) come back with the same one and are closed again.
    * - `drop`: the message is acknowledged as if it were accepted, and goes nowhere. aedes' `publish` event shows it as
    *   an empty message on `$warden/refused`. What is refused for the moment only, as when the store cannot be read,
    *   closes the connection all the same, or it would be lost.
@@ -26,23 +26,23 @@ export interface ProtectOptions {
   readonly onDeniedPublish?: 'close' | 'drop'
   /**
    * Longest time, in milliseconds, that a login, a hook of yours or a clean-up of the broker's persistence may take. A
-   * login is then refused with `deadline`, whatever the hook was asked for is refused, and the clean-up becomes a fault.
-   * Should exceed the authorizer's `connectTimeoutMs`. 100 to 600,000.
+   * login is then refused with `deadline`, whatever the hook was asked for is refused, and the clean-up becomes a
+   * fault. Should exceed the authorizer's `connectTimeoutMs`. 100 to 600,000.
    *
    * @default 30_000
    */
   readonly deadlineMs?: number
   /**
-   * Most stored sessions that this node follows while their clients are away, and most client ids whose owners it remembers
-   * for the time that `owners` cannot be reached. 1 to 10,000,000.
+   * Most stored sessions that this node follows while their clients are away, and most client ids whose owners it
+   * remembers for the time that `owners` cannot be reached. 1 to 10,000,000.
    *
    * @default 100_000
    */
   readonly maxOwners?: number
   /**
    * Where it is kept which account owns which client id, for all nodes and across their restarts: one small value per
-   * client that is connected or has a persistent session. A login that needs it while it cannot be reached is refused with
-   * `store_unavailable`, save that of the account that this node knows to own the client id.
+   * client that is connected or has a persistent session. A login that needs it while it cannot be reached is refused
+   * with `store_unavailable`, save that of the account that this node knows to own the client id.
    *
    * Where the first write is refused because the store's user has no right to it (`StoreUnavailable.isForbidden`), the
    * owners are kept in memory until `protect` is called anew: nodes then do not know of each other's clients, a restart
@@ -52,22 +52,22 @@ export interface ProtectOptions {
    */
   readonly owners?: SharedState
   /**
-   * Names the cluster of brokers that a client id is one in. Brokers over one store that are not joined by an mqemitter are
-   * clusters of their own: give them different names. Up to 64 letters, digits, `.`, `_` and `-`.
+   * Names the cluster of brokers that a client id is one in. Brokers over one store that are not joined by an mqemitter
+   * are clusters of their own: give them different names. Up to 64 letters, digits, `.`, `_` and `-`.
    *
    * @default ''
    */
   readonly cluster?: string
   /**
-   * How long after a node was last heard of its clients count as connected; it is said again three times as often. Until
-   * then another account is refused the client ids that a crashed node held. 1,000 to 600,000.
+   * How long after a node was last heard of its clients count as connected; it is said again three times as often.
+   * Until then another account is refused the client ids that a crashed node held. 1,000 to 600,000.
    *
    * @default 15_000
    */
   readonly nodeLeaseMs?: number
   /**
-   * Hears what failed without anybody waiting for it: persistence errors, hooks of yours that throw or stay silent, a hook
-   * assigned behind our back. What it concerned was refused. `place` is e.g. `persistence` or `authorizeForward`.
+   * Hears what failed without anybody waiting for it: persistence errors, hooks of yours that throw or stay silent, a
+   * hook assigned behind our back. What it concerned was refused. `place` is e.g. `persistence` or `authorizeForward`.
    *
    * @default one warning of the process
    */

@@ -35,8 +35,8 @@ const RANK = { anonymous: 0, wildcard: 1, exact: 2 } as const
  * Decides what a newcomer may do with a client id that has an owner.
  *
  * The owner itself goes on (`keep`). A login by an exact record displaces one by `*`, and either displaces an anonymous
- * client (`evict`), never the reverse. Where the same account comes back by its `*` record, its exact one is gone, or it
- * would have decided: what belonged to it ends (`evict`). Everybody else is refused.
+ * client (`evict`), never the reverse. Where the same account comes back by its `*` record, its exact one is gone, or
+ * it would have decided: what belonged to it ends (`evict`). Everybody else is refused.
  */
 export function settleOwner(owner: SessionOwner, newcomer: SessionOwner): 'keep' | 'evict' | 'refuse' {
   if (RANK[newcomer.kind] > RANK[owner.kind]) return 'evict'

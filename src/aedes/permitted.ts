@@ -3,8 +3,8 @@ import { MemoryShared, type SharedState, type Swapped } from '../store/shared.js
 
 /**
  * Shared state where this process may write it, and memory where it has no right to: a store whose user may only read
- * records lets clients in all the same. Which of both it is, the first write decides for good, so that nothing known by one
- * is forgotten for the other. A state that cannot be reached decides nothing.
+ * records lets clients in all the same. Which of both it is, the first write decides for good, so that nothing known by
+ * one is forgotten for the other. A state that cannot be reached decides nothing.
  */
 export class PermittedState implements SharedState {
   readonly #shared: SharedState

@@ -8,8 +8,8 @@ type Writes = Pick<Persistence, 'addSubscriptions' | 'removeSubscriptions'>
  * Stands before the persistence of a broker, and lets only granted subscriptions of members be stored.
  *
  * aedes stores a whole SUBSCRIBE as soon as one of its filters is granted, refused ones included, and once for each
- * granted filter; with aedes-persistence-redis the latter leaves the client without a SUBACK. Here each granted filter is
- * stored once. The writes of one client id follow one another, so that a clean-up is never overtaken by a store.
+ * granted filter; with aedes-persistence-redis the latter leaves the client without a SUBACK. Here each granted filter
+ * is stored once. The writes of one client id follow one another, so that a clean-up is never overtaken by a store.
  */
 export class SubscriptionGate {
   readonly #members: Members

@@ -14,9 +14,10 @@ import { tidyUp } from './tidy.js'
 /** The hold of an authorizer on a broker. */
 export interface Protection {
   /**
-   * Ends the protection: cuts the clients that logged in through it, and has every hook refuse from now on. With `restore`
-   * the hooks found by `protect` (or assigned since) are put back afterwards; the broker then decides as they do, and can
-   * be protected anew. Closes neither the broker nor the authorizer. May be called again. Closing the broker closes it.
+   * Ends the protection: cuts the clients that logged in through it, and has every hook refuse from now on. With
+   * `restore` the hooks found by `protect` (or assigned since) are put back afterwards; the broker then decides as they
+   * do, and can be protected anew. Closes neither the broker nor the authorizer. May be called again. Closing the
+   * broker closes it.
    */
   close(options?: { readonly restore?: boolean }): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -25,23 +26,24 @@ export interface Protection {
 const protectedBrokers: WeakSet<object> = new WeakSet()
 
 /**
- * Puts an authorizer in charge of an aedes broker: logins, publishes, wills, subscriptions, deliveries, stored sessions,
- * and what becomes of live clients when a record changes.
+ * Puts an authorizer in charge of an aedes broker: logins, publishes, wills, subscriptions, deliveries, stored
+ * sessions, and what becomes of live clients when a record changes.
  *
- * From here on every client must log in. Clients already connected are closed. A denied PUBLISH closes the connection or
- * is dropped (`onDeniedPublish`); a denied filter is answered with 0x80 and never stored; deliveries are checked one by
- * one. Names below `$SYS/` are the broker's alone. Shared subscriptions (`$share/…`), which aedes 1.x does not know, and
- * rule modifiers it cannot apply are refused with a reason of their own. Whoever changes a record with `store.put()` or
- * `store.delete()` in this process finds, once that resolved, the subscriptions no longer covered gone.
+ * From here on every client must log in. Clients already connected are closed. A denied PUBLISH closes the connection
+ * or is dropped (`onDeniedPublish`); a denied filter is answered with 0x80 and never stored; deliveries are checked one
+ * by one. Names below `$SYS/` are the broker's alone. Shared subscriptions (`$share/…`), which aedes 1.x does not know,
+ * and rule modifiers it cannot apply are refused with a reason of their own. Whoever changes a record with
+ * `store.put()` or `store.delete()` in this process finds, once that resolved, the subscriptions no longer covered
+ * gone.
  *
  * A client id belongs to the account that logged in with it, as long as the broker keeps a session for it: others are
- * refused (`client_id_taken`), save that a record of exactly this client id evicts a session that a `*` record opened, with
- * everything stored for it.
+ * refused (`client_id_taken`), save that a record of exactly this client id evicts a session that a `*` record opened,
+ * with everything stored for it.
  *
  * Hooks of yours that are there already run after ours, and can only refuse (`authorizeForward` may also replace the
  * packet); what they change in what they are given does not count. Messages are judged in the order they came, as long
- * as your `authorizePublish` answers in the same turn. A hook assigned later is taken as one of these, and reported as a
- * fault. `published` and `preConnect` stay yours.
+ * as your `authorizePublish` answers in the same turn. A hook assigned later is taken as one of these, and reported as
+ * a fault. `published` and `preConnect` stay yours.
  *
  * Use one authorizer per process; brokers may share it, and then share the rule that a client id has one account at a
  * time. `protect` before the broker accepts connections.

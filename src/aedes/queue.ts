@@ -1,4 +1,7 @@
-/** Runs tasks that concern the same key one after the other, in the order they came. Holds a key only while it has tasks. */
+/**
+ * Runs tasks that concern the same key one after the other, in the order they came. Holds a key only while it has
+ * tasks.
+ */
 export class KeyedQueue {
   readonly #tails: Map<string, Promise<void>> = new Map()
 

@@ -18,7 +18,9 @@ const MAX_TRIES = 10
 /** Value of a lease. That it is there says it all. */
 const LEASE = 'alive'
 
-/** Where the nodes keep who owns which client id, and which of them are alive. Races are decided by the shared state. */
+/**
+ * Where the nodes keep who owns which client id, and which of them are alive. Races are decided by the shared state.
+ */
 export class OwnerRegistry {
   /** Name of this node among all; new with every start, since its clients are. */
   readonly node: string = randomUUID()
@@ -38,8 +40,8 @@ export class OwnerRegistry {
   }
 
   /**
-   * Changes what is known of a client id, as `rule` says. It is asked again whenever another node was quicker, and never
-   * answers by anything but what is there now.
+   * Changes what is known of a client id, as `rule` says. It is asked again whenever another node was quicker, and
+   * never answers by anything but what is there now.
    *
    * @throws StoreUnavailable, StoreTimeout, OutcomeUnknown; WardenError when it comes to no end.
    */

@@ -10,7 +10,10 @@ export async function wipeSession(persistence: Persistence, clientId: string): P
   await dropWills(persistence, clientId)
 }
 
-/** Removes stored subscriptions. A client that is connected must not be subscribing meanwhile. Resolves with their filters. */
+/**
+ * Removes stored subscriptions. A client that is connected must not be subscribing meanwhile. Resolves with their
+ * filters.
+ */
 export async function dropFilters(
   persistence: Persistence,
   clientId: string,
@@ -24,8 +27,8 @@ export async function dropFilters(
 }
 
 /**
- * Takes packets off the queue of a client id that is not connected, as if the client had acknowledged them: the only way
- * every persistence has.
+ * Takes packets off the queue of a client id that is not connected, as if the client had acknowledged them: the only
+ * way every persistence has.
  */
 export async function dropFromQueue(
   persistence: Persistence,

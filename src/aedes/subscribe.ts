@@ -7,8 +7,8 @@ import { dropFilters } from './stored.js'
 import { judgeSubscribe } from './verdict.js'
 
 /**
- * Decides filters, of a SUBSCRIBE and of a stored session alike. A refusal is `null`, never an error: that would close the
- * connection, and keep a client with one forbidden stored filter from ever logging in again.
+ * Decides filters, of a SUBSCRIBE and of a stored session alike. A refusal is `null`, never an error: that would close
+ * the connection, and keep a client with one forbidden stored filter from ever logging in again.
  */
 export function subscribeHook(context: Context): Hooks['authorizeSubscribe'] {
   return (client, subscription, callback) => {

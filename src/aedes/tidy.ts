@@ -11,9 +11,9 @@ import { isUncovered } from './verdict.js'
 const EXPIRY_LOOK_MS = 1_000
 
 /**
- * Follows the changes and the ends of records for sessions whose clients are away: what the rules no longer cover leaves the store, and
- * a session without an account leaves it whole. Runs behind, one session at a time; nobody waits for it, since the next
- * login makes the same check, and every delivery its own.
+ * Follows the changes and the ends of records for sessions whose clients are away: what the rules no longer cover
+ * leaves the store, and a session without an account leaves it whole. Runs behind, one session at a time; nobody waits
+ * for it, since the next login makes the same check, and every delivery its own.
  *
  * @returns What ends it.
  */
@@ -61,7 +61,7 @@ export async function tidySession(context: Context, clientId: string): Promise<v
       const granted = await authorizer.access({ mountpoint, clientId, username })
       if (granted.allow) {
         sleepers.expectEnd(clientId, granted.access.leftMs)
-        await gate.exclusively(clientId, () => dropUncovered(context, granted.access))
+        await gate.exclusively(clientId, () => narrowSleeper(context, granted.access))
       } else if (isGone(granted.reason)) {
         await gate.exclusively(clientId, () => wipeSession(persistence, clientId))
         isWiped = true
@@ -73,7 +73,9 @@ export async function tidySession(context: Context, clientId: string): Promise<v
   })
 }
 
-/** Has other nodes wait. Resolves with whether the session is still this node's to tidy: its client may be on another. */
+/**
+ * Has other nodes wait. Resolves with whether the session is still this node's to tidy: its client may be on another.
+ */
 function begin({ registry }: Context, clientId: string, owner: SessionOwner): Promise<boolean> {
   return registry.update(clientId, async held => {
     // A shared state that forgets cannot tell anybody to wait.
@@ -91,7 +93,8 @@ function finish({ registry }: Context, clientId: string, isWiped: boolean): Prom
   })
 }
 
-async function dropUncovered(context: Context, access: Access): Promise<void> {
+/** Takes from a sleeping session what its account may no longer have: queued messages, then stored subscriptions. */
+async function narrowSleeper(context: Context, access: Access): Promise<void> {
   const { authorizer, persistence } = context
   const { principal, compiled } = access
   const { clientId } = principal

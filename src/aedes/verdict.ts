@@ -60,7 +60,9 @@ function filterProblem({ broker }: Context, filter: string): DenyReason | undefi
   return filter.startsWith(SHARE_PREFIX) ? 'shared_subscription_unsupported' : undefined
 }
 
-/** Tells whether the rules, and not the state of the store, forbid a subscription that the client has. It is to go then. */
+/**
+ * Tells whether the rules, and not the state of the store, forbid a subscription that the client has. It is to go then.
+ */
 export function isUncovered(context: Context, judge: Judge, subscription: Subscription): boolean {
   const decision = judgeSubscribe(context, judge, subscription, DROPPED)
   return !decision.allow && isLasting(decision.reason)
@@ -75,7 +77,9 @@ export function judgeReceive(context: Context, session: Session, topic: string):
   }
 }
 
-/** What a judgement that threw comes to. An exception in a hook would end the process: it comes out of aedes' parser. */
+/**
+ * What a judgement that threw comes to. An exception in a hook would end the process: it comes out of aedes' parser.
+ */
 function thrown(context: Context, error: unknown, place: string): Decision {
   context.fault(error, place)
   return denied('store_unavailable')

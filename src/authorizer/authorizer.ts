@@ -34,8 +34,8 @@ const SWEEP_MS = 1_000
 /**
  * Makes an authorizer: it decides for a broker from the records of a store, and follows their changes.
  *
- * Opens nothing itself, and does not wait: decisions read the store as they need it. Records are cached, and forgotten as
- * soon as the store reports a change; sessions hold their rules and are brought up to date, or revoked, by the same
+ * Opens nothing itself, and does not wait: decisions read the store as they need it. Records are cached, and forgotten
+ * as soon as the store reports a change; sessions hold their rules and are brought up to date, or revoked, by the same
  * report. What is unknown is refused: a store that fails or hangs, a record that is none, a queue that is full.
  *
  * Exported from `mqtt-warden`.

@@ -11,8 +11,8 @@ const VERBS = { connect: 'connect', publish: 'publish to', subscribe: 'subscribe
 const MAX_PART = 64
 
 /**
- * Says a refusal in one line for a log: who, what, why, and the nearest rule. Text that a client chose is quoted, so that
- * it cannot forge lines.
+ * Says a refusal in one line for a log: who, what, why, and the nearest rule. Text that a client chose is quoted, so
+ * that it cannot forge lines.
  *
  * Exported from `mqtt-warden`.
  *

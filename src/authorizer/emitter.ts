@@ -7,8 +7,8 @@ type EventName = keyof AuthorizerEvents
 type Listener<E extends EventName> = (event: AuthorizerEvents[E]) => void
 
 /**
- * The events of one authorizer. Emitting never throws: what a listener throws, or rejects with, becomes an `error` event,
- * and an `error` that nobody listens to becomes one warning of the process, not its end.
+ * The events of one authorizer. Emitting never throws: what a listener throws, or rejects with, becomes an `error`
+ * event, and an `error` that nobody listens to becomes one warning of the process, not its end.
  */
 export class Emitter {
   readonly #emitter = new EventEmitter()

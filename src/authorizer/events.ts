@@ -47,12 +47,12 @@ export interface TakeoverEvent extends EventBase {
 }
 
 /**
- * Something comes again and again: the same account is connected twice and evicts itself (`takeover`), or a client comes
- * back with the same request that is refused each time (`refusal`).
+ * Something comes again and again: the same account is connected twice and evicts itself (`takeover`), or a client
+ * comes back with the same request that is refused each time (`refusal`).
  *
- * Told when it was counted as often as `loopThreshold` says, then once per `loopWindowMs` for as long as it goes on. Nodes
- * over one store count together, and one of them tells. The single `takeover` events, and the `denied` ones of publishes
- * and subscriptions, are left out meanwhile.
+ * Told when it was counted as often as `loopThreshold` says, then once per `loopWindowMs` for as long as it goes on.
+ * Nodes over one store count together, and one of them tells. The single `takeover` events, and the `denied` ones of
+ * publishes and subscriptions, are left out meanwhile.
  */
 export interface LoopEvent extends EventBase {
   readonly kind: 'takeover' | 'refusal'

@@ -1,4 +1,6 @@
-/** Has work done a few pieces at a time, in order. Work of a name that has not begun is done once for all who want it. */
+/**
+ * Has work done a few pieces at a time, in order. Work of a name that has not begun is done once for all who want it.
+ */
 export class Gate {
   readonly #width: number
   readonly #waiting: Map<string, { readonly begin: () => void; readonly done: Promise<void> }> = new Map()

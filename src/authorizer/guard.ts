@@ -60,8 +60,8 @@ export class Visitor {
 /**
  * Keeps passwords from being guessed: refuses logins unheard where too many have failed.
  *
- * A client that has logged in before from the same address has an allowance of its own, so that others cannot use it up.
- * Whether an account exists makes no difference to what is counted and refused.
+ * A client that has logged in before from the same address has an allowance of its own, so that others cannot use it
+ * up. Whether an account exists makes no difference to what is counted and refused.
  */
 export class Guard {
   readonly #strangers: readonly Limit[]
@@ -90,7 +90,8 @@ export class Guard {
     this.#own = limit('own', throttle?.perPair)[0]
     this.#proven = throttle?.proven ?? 0
     const knownMs = throttle?.knownMs ?? 0
-    // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless told.
+    // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless
+    // told.
     const timed = { max: MAX_REMEMBERED, ttlResolution: 0, perf: { now: () => now() + 1 } }
     this.#marks = new LateCache({ ...timed, ttl: Math.max(1, Math.floor(knownMs / 2)) })
     this.#blocks = new LateCache({ ...timed, ttl: REPEAT_MS })
@@ -137,7 +138,9 @@ export class Guard {
     this.#tries.set(key, tries, { ttl: limit.limits.blockMs, noUpdateTTL: true })
   }
 
-  /** Has `refuse` called if the points are used up while the password of the visitor is judged; returns what ends that. */
+  /**
+   * Has `refuse` called if the points are used up while the password of the visitor is judged; returns what ends that.
+   */
   attend(visitor: Visitor, refuse: () => void): () => void {
     const keys = this.#limitsFor(visitor).map(({ name }) => visitor.keyOf(name))
     for (const key of keys) {

@@ -1,5 +1,5 @@
-// Listeners are held as what there is: most sessions have one of each kind, and there are many sessions. Lists are replaced
-// and never changed, so that one being called may come off.
+// Listeners are held as what there is: most sessions have one of each kind, and there are many sessions. Lists are
+// replaced and never changed, so that one being called may come off.
 
 /** Nothing, one listener, or several. */
 export type Listeners<L> = L | readonly L[] | undefined

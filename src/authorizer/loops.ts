@@ -79,8 +79,8 @@ const LASTING: ReadonlySet<DenyReason> = new Set([
 ])
 
 /**
- * Recognises what comes again and again: an account that is connected twice and evicts itself for ever, a message that is
- * refused and sent again after every reconnect. Tells it once per window instead of every time.
+ * Recognises what comes again and again: an account that is connected twice and evicts itself for ever, a message that
+ * is refused and sent again after every reconnect. Tells it once per window instead of every time.
  *
  * Counts here first, and from the second time on together with the other nodes: a client that changes nodes with every
  * reconnect would seem half as bad, or harmless, to each.
@@ -100,7 +100,9 @@ export class LoopWatch {
     this.#now = now
   }
 
-  /** A client id was taken over by its own account. Returns whether that belongs to a loop, which is told for itself. */
+  /**
+   * A client id was taken over by its own account. Returns whether that belongs to a loop, which is told for itself.
+   */
   takeover(session: Session, addresses: readonly (string | undefined)[]): boolean {
     const { principal } = session
     const key = ['takeover', principal.mountpoint, principal.clientId]

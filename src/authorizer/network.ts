@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net'
 
 /**
- * What of a remote address failed logins are counted by: an IPv4 address; of an IPv6 address the first 64 bits, since one
- * subscriber has all the others; other text as it is. A port behind it is left out.
+ * What of a remote address failed logins are counted by: an IPv4 address; of an IPv6 address the first 64 bits, since
+ * one subscriber has all the others; other text as it is. A port behind it is left out.
  */
 export function networkOf(address: string): string {
   const [, v4] = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)(?::\d+)?$/i.exec(address) ?? []

@@ -15,9 +15,9 @@ export interface AuthorizerOptions {
   /** Follows the store; naming another is a TypeError, since the store has parsed the records by its own. */
   readonly semantics?: Semantics
   /**
-   * Longest use of a record after the read that produced it was sent, whatever is heard in between: the bound for changes
-   * that no store can report (Redis `SWAPDB`). Live sessions are re-read from half of it on. Without meaning for a store
-   * that cannot become deaf, as the memory store. 1,000 to 86,400,000.
+   * Longest use of a record after the read that produced it was sent, whatever is heard in between: the bound for
+   * changes that no store can report (Redis `SWAPDB`). Live sessions are re-read from half of it on. Without meaning
+   * for a store that cannot become deaf, as the memory store. 1,000 to 86,400,000.
    *
    * @default 900_000
    */
@@ -78,8 +78,8 @@ export interface AuthorizerOptions {
    */
   readonly maxCost?: number
   /**
-   * How long a proven password spares the next hash, as long as the passhash is the same. 0 to 604,800,000; `0` hashes at
-   * every login.
+   * How long a proven password spares the next hash, as long as the passhash is the same. 0 to 604,800,000; `0` hashes
+   * at every login.
    *
    * @default 3_600_000
    */
@@ -107,17 +107,17 @@ export interface AuthorizerOptions {
    */
   readonly wildcardClientId?: boolean
   /**
-   * Who wins when an account connects with a client id that it holds already: the newest connection, as MQTT demands, or
-   * the first, as long as it lasts. With `first` the newcomer is refused with `client_id_taken`: of an account that is
-   * used twice one client works, but a client that lost its network is refused until the broker notices, after one and a
-   * half times its keep-alive.
+   * Who wins when an account connects with a client id that it holds already: the newest connection, as MQTT demands,
+   * or the first, as long as it lasts. With `first` the newcomer is refused with `client_id_taken`: of an account that
+   * is used twice one client works, but a client that lost its network is refused until the broker notices, after one
+   * and a half times its keep-alive.
    *
    * @default 'newest'
    */
   readonly takeover?: 'newest' | 'first'
   /**
-   * How often something comes again before it is a loop: a client id taken over by its own account, a request refused in
-   * one session after the other. 2 to 1,000.
+   * How often something comes again before it is a loop: a client id taken over by its own account, a request refused
+   * in one session after the other. 2 to 1,000.
    *
    * @default 5
    */
@@ -131,22 +131,22 @@ export interface AuthorizerOptions {
   /** What clients without a user name may do. Left out, they are refused. */
   readonly anonymous?: Acl
   /**
-   * Judges passwords instead of the built-in bcrypt: `'native'` is the package `@node-rs/bcrypt`, which must be installed,
-   * with the same limits; of a hasher of your own, `hashQueue` and `maxCost` are its own affair. Closed with the
-   * authorizer. Its answer for the same password and hash must always be the same, since it is remembered.
+   * Judges passwords instead of the built-in bcrypt: `'native'` is the package `@node-rs/bcrypt`, which must be
+   * installed, with the same limits; of a hasher of your own, `hashQueue` and `maxCost` are its own affair. Closed with
+   * the authorizer. Its answer for the same password and hash must always be the same, since it is remembered.
    */
   readonly hasher?: PasswordHasher | 'native'
   /**
-   * Limits for guessing passwords; `false` sets none. Failed logins are counted by all nodes together where the store can
-   * do that, as that of Redis can.
+   * Limits for guessing passwords; `false` sets none. Failed logins are counted by all nodes together where the store
+   * can do that, as that of Redis can.
    *
    * @default {}
    */
   readonly throttle?: ThrottleOptions | false
   /**
    * What hashes of records should be like. At a login with the right password, a record whose hash costs less, or is of
-   * another variant, gets a new one, with a lower priority than any login; its sessions go on. The nodes must all know of
-   * this: one of a version that does not revokes the session it has. `false` writes nothing.
+   * another variant, gets a new one, with a lower priority than any login; its sessions go on. The nodes must all know
+   * of this: one of a version that does not revokes the session it has. `false` writes nothing.
    *
    * @default false
    */

@@ -57,8 +57,8 @@ export class Passwords {
   }
 
   /**
-   * Finds out whether a password is right. Answers `false` when the attempt is stopped. Throws as the hasher does, where
-   * it was this attempt's own time that was over.
+   * Finds out whether a password is right. Answers `false` when the attempt is stopped. Throws as the hasher does,
+   * where it was this attempt's own time that was over.
    */
   async judge(name: string, account: Account, password: string, attempt: Attempt): Promise<boolean> {
     const joined = this.#flights.get(name)

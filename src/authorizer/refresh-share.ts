@@ -1,10 +1,14 @@
-/** Part of the limits after which the records of live sessions are read again, so that no decision has to be refused. */
+/**
+ * Part of the limits after which the records of live sessions are read again, so that no decision has to be refused.
+ */
 export const REFRESH_SHARE = 0.5
 /** What comes to it from session to session, so that a store that has just come back is not asked for all at once. */
 const REFRESH_SPREAD = 0.25
 /** Steps of the spread. */
 const SPREADS = 256
-/** Odd and about the golden section of the steps: sessions that follow each other are far apart, and every step is used. */
+/**
+ * Odd and about the golden section of the steps: sessions that follow each other are far apart, and every step is used.
+ */
 const SPREAD_STEP = 159
 
 /** Where in the spread the session stands that was opened as the n-th. */

@@ -14,8 +14,8 @@ const MAX_UNDER_WAY = 100
 const TIMEOUT_MS = 600_000
 
 /**
- * Writes new hashes of passwords that were just proven, where the old ones fall short of what is wanted. Nobody waits for
- * it, and what somebody else has changed meanwhile stays.
+ * Writes new hashes of passwords that were just proven, where the old ones fall short of what is wanted. Nobody waits
+ * for it, and what somebody else has changed meanwhile stays.
  */
 export class Rehasher {
   readonly #target: HashTarget | undefined

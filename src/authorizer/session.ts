@@ -191,7 +191,7 @@ export class LiveSession implements Session {
     return true
   }
 
-  /** Holds up every decision, because the record is no record, until the next {@link replace}. Returns whether that is new. */
+  /** Holds up every decision until the next {@link replace}, since the record is none. Returns whether that is new. */
   block(known: Known): boolean {
     const isNew = this.#refusal === undefined
     this.#refusal = 'record_invalid'
@@ -228,8 +228,8 @@ export class LiveSession implements Session {
   }
 
   /**
-   * Whether the record should be read again soon, so that decisions never have to wait or to refuse: when that part of the
-   * time is over after which they would.
+   * Whether the record should be read again soon, so that decisions never have to wait or to refuse: when that part of
+   * the time is over after which they would.
    */
   isDue(now: number, share: number): boolean {
     if (this.#account === undefined || this.isEnded) return false

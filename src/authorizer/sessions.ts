@@ -90,8 +90,8 @@ export class Sessions implements SessionContext {
   }
 
   /**
-   * Decides whether a newcomer may hold a client id: the same record takes it over, unless the first is to be kept; an exact
-   * record displaces a `*` one, and either an anonymous client, never the reverse; any other newcomer is refused.
+   * Decides whether a newcomer may hold a client id: the same record takes it over, unless the first is to be kept; an
+   * exact record displaces a `*` one, and either an anonymous client, never the reverse; any other newcomer is refused.
    */
   maySucceed(principal: Principal, key: RecordKey | undefined): boolean {
     const holder = this.#index.holder(principal)
@@ -144,7 +144,7 @@ export class Sessions implements SessionContext {
     const tally = new Tally()
     if (sessions.length === 0) return tally.effects
     try {
-      // One read for all of them. Where it fails, they go on for as long as the bound allows, and the sweep tries again.
+      // One read for all of them. Where it fails, they go on as long as the bound allows, and the sweep tries again.
       await this.#reads.pass(encodeRecordKey(key), () => this.#resolver.prepare(key))
     } catch (error) {
       for (const session of sessions) this.#expect(session)
@@ -167,8 +167,8 @@ export class Sessions implements SessionContext {
   }
 
   /**
-   * Ends the sessions whose records have ended, and has those read again that are due, a few at a time. Looks through all
-   * once, and once more if that is asked for meanwhile; not at all while it is known that there is none.
+   * Ends the sessions whose records have ended, and has those read again that are due, a few at a time. Looks through
+   * all once, and once more if that is asked for meanwhile; not at all while it is known that there is none.
    */
   async sweep(): Promise<void> {
     this.#isSweepWanted ||= !this.#isQuiet()
@@ -255,8 +255,8 @@ export class Sessions implements SessionContext {
   }
 
   /**
-   * Reads until what was read is the latest, at most three times: a store that reports a change whenever it is asked would
-   * never come to rest. The sweep tries again. Never rejects.
+   * Reads until what was read is the latest, at most three times: a store that reports a change whenever it is asked
+   * would never come to rest. The sweep tries again. Never rejects.
    */
   async #readAgain(session: LiveSession, share: number, refreshing: Refreshing): Promise<void> {
     let isSettled = false

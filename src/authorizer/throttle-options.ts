@@ -12,26 +12,27 @@ export interface ThrottleLimits {
 }
 
 /**
- * Limits for guessing passwords. An account is here a mountpoint with a user name, whatever the client id. A password that
- * is repeated counts once: a device that was given a wrong one and tries for ever guesses nothing. Of logins whose address
- * the adapter does not give, only `perAccount` counts.
+ * Limits for guessing passwords. An account is here a mountpoint with a user name, whatever the client id. A password
+ * that is repeated counts once: a device that was given a wrong one and tries for ever guesses nothing. Of logins whose
+ * address the adapter does not give, only `perAccount` counts.
  */
 export interface ThrottleOptions {
   /** Failed logins of one account from one address. `false` does not count them. */
   readonly perPair?: ThrottleLimits | false
   /**
-   * Failed logins of one account from all addresses together. It does not refuse addresses from which a client has logged
-   * in with the right password before. `false` does not count them.
+   * Failed logins of one account from all addresses together. It does not refuse addresses from which a client has
+   * logged in with the right password before. `false` does not count them.
    */
   readonly perAccount?: ThrottleLimits | false
   /**
-   * Failed logins from one address, over all accounts, with the same exception. Off unless given, `{}` for its defaults:
-   * behind a proxy that does not pass addresses on, all clients share one.
+   * Failed logins from one address, over all accounts, with the same exception. Off unless given, `{}` for its
+   * defaults: behind a proxy that does not pass addresses on, all clients share one.
    */
   readonly perAddress?: ThrottleLimits | false
   /**
-   * Logins that are still compared with the passwords proven before, once others are refused, so that guessing locks out
-   * nobody whose password was proven. After so many wrong ones they are refused too, or that would be a way to guess on.
+   * Logins that are still compared with the passwords proven before, once others are refused, so that guessing locks
+   * out nobody whose password was proven. After so many wrong ones they are refused too, or that would be a way to
+   * guess on.
    */
   readonly proven?: number
   /** Milliseconds for which an address counts as a client's own after it logged in from there. */

@@ -10,8 +10,8 @@ export interface TrustLimits {
 }
 
 /**
- * A time in which no change went unheard. Whatever was read in it is known to hold up to `heardUntil`, or up to the moment
- * the read was sent if that is later; invalidations only ever shorten this.
+ * A time in which no change went unheard. Whatever was read in it is known to hold up to `heardUntil`, or up to the
+ * moment the read was sent if that is later; invalidations only ever shorten this.
  *
  * What was read keeps its epoch, so that one that is over goes on vouching for what it vouched for at its end.
  */
@@ -92,8 +92,8 @@ export class Trust {
   }
 
   /**
-   * From when on what was read then decides no more, unless it is read again, if a change names it now. That change may have
-   * been made as long ago as the last beat: one that comes after it vouches for nothing held here.
+   * From when on what was read then decides no more, unless it is read again, if a change names it now. That change may
+   * have been made as long ago as the last beat: one that comes after it vouches for nothing held here.
    */
   unreadFrom(readAt: number, epoch: Epoch): number {
     return Math.min(this.now() + this.limits.readTimeoutMs, this.#graceEnd(readAt, epoch))

@@ -49,8 +49,8 @@ export interface AccessRequest {
 }
 
 /**
- * What an account may do at this moment, for adapters that keep no session. Nothing brings it up to date: decide with it
- * at once, and ask anew the next time.
+ * What an account may do at this moment, for adapters that keep no session. Nothing brings it up to date: decide with
+ * it at once, and ask anew the next time.
  */
 export interface Access {
   readonly principal: Principal
@@ -136,21 +136,21 @@ export interface Session {
    */
   refuse(action: Action, subject: string, reason: DenyReason, detail?: string): Denied
   /**
-   * Aborts when the client must be cut; the reason is a {@link RevokeCause}. Its listeners must not throw. Made when it is
-   * first read, and takes most of a kilobyte: with many sessions, {@link onRevoked} is the lighter way.
+   * Aborts when the client must be cut; the reason is a {@link RevokeCause}. Its listeners must not throw. Made when it
+   * is first read, and takes most of a kilobyte: with many sessions, {@link onRevoked} is the lighter way.
    */
   readonly revoked: AbortSignal
   /** Why the client must be cut; `undefined` as long as it need not be. */
   readonly revokeCause: RevokeCause | undefined
   /**
-   * Calls `listener` when the client must be cut, at once if it must be already, and returns what ends it. What it throws
-   * becomes an `error` event.
+   * Calls `listener` when the client must be cut, at once if it must be already, and returns what ends it. What it
+   * throws becomes an `error` event.
    */
   onRevoked(listener: (cause: RevokeCause) => void): () => void
   /**
-   * Calls `listener` after the rules were replaced, and returns what ends it. Writers in this process wait for a promise
-   * it returns; the next change does not, and calls it again. What it did about the change, e.g. subscriptions that it
-   * took away, it may return or resolve with: receipts tell it. What it throws becomes an `error` event.
+   * Calls `listener` after the rules were replaced, and returns what ends it. Writers in this process wait for a
+   * promise it returns; the next change does not, and calls it again. What it did about the change, e.g. subscriptions
+   * that it took away, it may return or resolve with: receipts tell it. What it throws becomes an `error` event.
    */
   onChange(listener: (change: SessionChange) => Reaction): () => void
   /** Ends the session; later decisions answer `closed` (or `revoked`). May be called again. */
@@ -170,11 +170,13 @@ export interface Freshness {
     readonly outageGraceMs: number
     readonly maxAgeMs: number
   }
-  /** Milliseconds since the moment up to which all changes are known to have been heard; `Infinity` before the first. */
+  /**
+   * Milliseconds since the moment up to which all changes are known to have been heard; `Infinity` before the first.
+   */
   readonly ageMs: number
   /**
-   * Which changes the store hears of. With `'own writes'`, those of others count when a record is next read: `boundMs` is
-   * then `maxAgeMs`.
+   * Which changes the store hears of. With `'own writes'`, those of others count when a record is next read: `boundMs`
+   * is then `maxAgeMs`.
    */
   readonly hears: Hearing
   /** The links to the servers of the store, where it has any; `ageMs` as above, for each. */
@@ -221,15 +223,15 @@ export interface Authorizer {
   /** Who wins when an account connects a second time with the same client id; see the option of this name. */
   readonly takeover: 'newest' | 'first'
   /**
-   * Takes note that a session took its client id from a client of the same account on another node, for adapters that know
-   * of other nodes. It counts towards a {@link LoopEvent}.
+   * Takes note that a session took its client id from a client of the same account on another node, for adapters that
+   * know of other nodes. It counts towards a {@link LoopEvent}.
    *
    * @param address Where the other client came from; `''` where that is not known.
    */
   tookOver(session: Session, address: string): void
   /**
-   * Resolves when the store's watch is armed: from then on changes are heard (at once for a store that hears of none). Not
-   * needed for decisions, which are right before too.
+   * Resolves when the store's watch is armed: from then on changes are heard (at once for a store that hears of none).
+   * Not needed for decisions, which are right before too.
    *
    * @throws AuthorizerClosed, when closed meanwhile.
    */
@@ -252,7 +254,9 @@ export interface Authorizer {
    * PUBLISH; `await` serves both.
    */
   access(request: AccessRequest): AccessGranted | AccessRefused | Promise<AccessGranted | AccessRefused>
-  /** Makes a refusal that an adapter without sessions decided visible: reports it as a `denied` event and returns it. */
+  /**
+   * Makes a refusal that an adapter without sessions decided visible: reports it as a `denied` event and returns it.
+   */
   refuse(refusal: Refusal): Denied
   /** Decides; sends nothing. For callers without a session, whose broker has checked the password. */
   authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Promise<Decision>

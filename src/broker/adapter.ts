@@ -12,16 +12,16 @@ import type { ConnectVerdict, Grant, Peer, PublishVerdict, Revocation, Subscribe
 import { judgeWill } from './will.js'
 
 /**
- * Turns packets into decisions, and decisions into packets. Sends nothing, holds no connection, and keeps nothing but what
- * is in the sessions it makes. Refusals are reported by the authorizer's `denied` event; what a client does against the
- * protocol is told by the `reason` of the verdict alone.
+ * Turns packets into decisions, and decisions into packets. Sends nothing, holds no connection, and keeps nothing but
+ * what is in the sessions it makes. Refusals are reported by the authorizer's `denied` event; what a client does
+ * against the protocol is told by the `reason` of the verdict alone.
  */
 export interface BrokerAdapter {
   /**
    * Judges a CONNECT: client id, user name, password, and whether the will may be published. On success, add to `send`
-   * what the broker has to say (`sessionPresent`, other properties), send it, and in the same turn follow the session with
-   * {@link BrokerAdapter.onRevoked}: a DISCONNECT must not come before the CONNACK [MQTT-3.14.0-1]. Packets that arrive
-   * meanwhile have to wait. Close the session at once where the connection is gone by then.
+   * what the broker has to say (`sessionPresent`, other properties), send it, and in the same turn follow the session
+   * with {@link BrokerAdapter.onRevoked}: a DISCONNECT must not come before the CONNACK [MQTT-3.14.0-1]. Packets that
+   * arrive meanwhile have to wait. Close the session at once where the connection is gone by then.
    *
    * A client that holds the same client id is not cut here where its account is the same: that is the broker's to do
    * [MQTT-3.1.4-3], with `disconnect(session, 'session_taken_over')`. Of another account, it is revoked or the newcomer
@@ -35,9 +35,9 @@ export interface BrokerAdapter {
    */
   connect(packet: ConnectPacket, peer?: Peer): Promise<ConnectVerdict>
   /**
-   * Judges a SUBSCRIBE, each of its filters alone: one may be granted and the next refused (0x80 in MQTT 3.x). A rule that
-   * rewrites a filter replaces it in `granted`; the SUBACK tells the QoS of the rule. A broker that grants less may lower
-   * `granted` and the codes of `send` alike.
+   * Judges a SUBSCRIBE, each of its filters alone: one may be granted and the next refused (0x80 in MQTT 3.x). A rule
+   * that rewrites a filter replaces it in `granted`; the SUBACK tells the QoS of the rule. A broker that grants less
+   * may lower `granted` and the codes of `send` alike.
    */
   subscribe(session: BrokerSession, packet: SubscribePacket): SubscribeVerdict
   /**
@@ -49,9 +49,9 @@ export interface BrokerAdapter {
    *   exchange. For MQTT 3.x it looks like success, and the PUBREL of a QoS 2 message still wants its PUBCOMP.
    * - `disconnect`: send `send` if there is one, and close.
    *
-   * Refused, a message of MQTT 5 is dropped, and the PUBACK or PUBREC says why; at QoS 0 see the `onDeniedQos0` option. For
-   * MQTT 3.x see `onDeniedPublish`. A session that is over, a packet against the protocol, and a topic alias that is
-   * unknown or above the maximum disconnect in any case.
+   * Refused, a message of MQTT 5 is dropped, and the PUBACK or PUBREC says why; at QoS 0 see the `onDeniedQos0` option.
+   * For MQTT 3.x see `onDeniedPublish`. A session that is over, a packet against the protocol, and a topic alias that
+   * is unknown or above the maximum disconnect in any case.
    */
   publish(session: BrokerSession, packet: PublishPacket): PublishVerdict
   /**
@@ -61,8 +61,8 @@ export interface BrokerAdapter {
   deliver(session: BrokerSession, packet: Pick<PublishPacket, 'topic'>): Decision
   /**
    * Judges the will of a session by the rules of this moment: call it when the will is to be published. Call it before
-   * `session.close()` where that can be; of a session that is closed or revoked, the rules its account has now decide, and
-   * an anonymous one has none.
+   * `session.close()` where that can be; of a session that is closed or revoked, the rules its account has now decide,
+   * and an anonymous one has none.
    *
    * Whether and when a will is due (no DISCONNECT with code 0, Will Delay Interval) is for the broker to know.
    *
@@ -96,7 +96,8 @@ export interface BrokerAdapter {
  * Makes an adapter for a broker written in Node whose packets have the shape of `mqtt-packet`.
  *
  * The adapter knows what MQTT 3.1, 3.1.1 and 5 can say about a refusal, and answers with the packet to send. The broker
- * keeps the connections, subscriptions and messages, and does what the verdicts say. One adapter serves all connections.
+ * keeps the connections, subscriptions and messages, and does what the verdicts say. One adapter serves all
+ * connections.
  *
  * Publish modifiers `topic`, `payload`, `qos`, `retain` and `properties` are applied, `throttle` with the `throttling`
  * option; a rule with `mountpoint`, or with the property `willDelayInterval`, is refused with `modifiers_unsupported`.

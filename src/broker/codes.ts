@@ -40,7 +40,10 @@ const PROTOCOL: Readonly<Record<ProtocolReason, { readonly code5: number; readon
 
 const ACK_CODES: ReadonlySet<number> = new Set([0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
 
-/** Refusals a packet may carry: MQTT 5 sections 3.2.2.2, 3.4.2.1, 3.5.2.1, 3.9.3 and 3.14.2.1. Clients hang up on others. */
+/**
+ * Refusals a packet may carry: MQTT 5 sections 3.2.2.2, 3.4.2.1, 3.5.2.1, 3.9.3 and 3.14.2.1. Clients hang up on
+ * others.
+ */
 const CODES: Readonly<Record<RefusingPacket, ReadonlySet<number>>> = {
   connack: new Set([...range(0x80, 0x8a), 0x8c, 0x90, 0x95, 0x97, ...range(0x99, 0x9d), 0x9f]),
   puback: ACK_CODES,
@@ -50,8 +53,8 @@ const CODES: Readonly<Record<RefusingPacket, ReadonlySet<number>>> = {
 }
 
 /**
- * Gives the MQTT 5 reason code of a refusal: the one of the table of reasons, or 0x80 (unspecified error) where MQTT does
- * not let this packet carry it.
+ * Gives the MQTT 5 reason code of a refusal: the one of the table of reasons, or 0x80 (unspecified error) where MQTT
+ * does not let this packet carry it.
  */
 export function reasonCode(reason: RefusalReason, packet: RefusingPacket): number {
   const code = isOfProtocol(reason)

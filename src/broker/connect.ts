@@ -38,8 +38,8 @@ function connectFault({ protocolVersion, properties, will }: ConnectPacket): Pro
 }
 
 /**
- * Names a client that sent no client id, where its version allows it: MQTT 3.1 wants one, and so does 3.1.1 without Clean
- * Session [MQTT-3.1.3-8]. Stays empty otherwise, which the authorizer refuses.
+ * Names a client that sent no client id, where its version allows it: MQTT 3.1 wants one, and so does 3.1.1 without
+ * Clean Session [MQTT-3.1.3-8]. Stays empty otherwise, which the authorizer refuses.
  */
 function assignedClientId({ assignClientId }: Settings, packet: ConnectPacket): string {
   const { protocolVersion, clean } = packet

@@ -1,6 +1,6 @@
 /**
- * Packet-level adapter for brokers written in Node: takes packets of `mqtt-packet`'s shape, and answers with what to send
- * and what to do, for MQTT 3.1, 3.1.1 and 5.
+ * Packet-level adapter for brokers written in Node: takes packets of `mqtt-packet`'s shape, and answers with what to
+ * send and what to do, for MQTT 3.1, 3.1.1 and 5.
  *
  * @module
  */

@@ -4,9 +4,9 @@ import type { ConnectPacket } from './packets.js'
 /** Options of `createBrokerAdapter`: what the broker can do, and what it does where MQTT leaves a choice. */
 export interface BrokerAdapterOptions {
   /**
-   * Names a client that sent no client id, as MQTT 3.1.1 (with Clean Session) and 5 allow. Must not be empty; unique names
-   * are the broker's affair. An MQTT 5 client is told its name in the CONNACK. Left out, such clients are refused. What it
-   * throws, `connect` rejects with.
+   * Names a client that sent no client id, as MQTT 3.1.1 (with Clean Session) and 5 allow. Must not be empty; unique
+   * names are the broker's affair. An MQTT 5 client is told its name in the CONNACK. Left out, such clients are
+   * refused. What it throws, `connect` rejects with.
    */
   readonly assignClientId?: (packet: ConnectPacket) => string
   /**
@@ -22,8 +22,8 @@ export interface BrokerAdapterOptions {
    */
   readonly onDeniedPublish?: 'close' | 'drop'
   /**
-   * What becomes of an MQTT 5 PUBLISH of QoS 0 that is refused. It has no acknowledgement to carry the code, so a client
-   * that is not disconnected never hears of it.
+   * What becomes of an MQTT 5 PUBLISH of QoS 0 that is refused. It has no acknowledgement to carry the code, so a
+   * client that is not disconnected never hears of it.
    *
    * @default 'drop'
    */
@@ -37,23 +37,23 @@ export interface BrokerAdapterOptions {
    */
   readonly reasonStrings?: boolean
   /**
-   * Whether the broker has shared subscriptions. They are granted to MQTT 5 clients only; for the others, and without this
-   * option, `$share/…` is refused with `shared_subscription_unsupported`.
+   * Whether the broker has shared subscriptions. They are granted to MQTT 5 clients only; for the others, and without
+   * this option, `$share/…` is refused with `shared_subscription_unsupported`.
    *
    * @default false
    */
   readonly sharedSubscriptions?: boolean
   /**
-   * Whether the broker stops reading from a publisher for `throttleMs` of the verdict. Without it a rule that throttles is
-   * refused with `modifiers_unsupported`.
+   * Whether the broker stops reading from a publisher for `throttleMs` of the verdict. Without it a rule that throttles
+   * is refused with `modifiers_unsupported`.
    *
    * @default false
    */
   readonly throttling?: boolean
   /**
-   * Most topic aliases an MQTT 5 client may define; told in the CONNACK. Each can hold a topic name of 64 KiB as long as
-   * the connection lasts. 0 to 65,535; with `0` an alias is an error. A broker that resolves aliases itself leaves it at
-   * `0`, and hands in packets with the topic name in place and without `topicAlias`.
+   * Most topic aliases an MQTT 5 client may define; told in the CONNACK. Each can hold a topic name of 64 KiB as long
+   * as the connection lasts. 0 to 65,535; with `0` an alias is an error. A broker that resolves aliases itself leaves
+   * it at `0`, and hands in packets with the topic name in place and without `topicAlias`.
    *
    * @default 0
    */

@@ -13,8 +13,8 @@ export interface ClientTraits {
 }
 
 /**
- * A client that is connected through a broker adapter: the authorizer's session, and what the adapter has to know of the
- * CONNECT. Made by `connect`; close it when the connection is gone and the will, if one is due, was judged.
+ * A client that is connected through a broker adapter: the authorizer's session, and what the adapter has to know of
+ * the CONNECT. Made by `connect`; close it when the connection is gone and the will, if one is due, was judged.
  */
 export class BrokerSession implements ClientTraits {
   /** The session of the authorizer: the rules in force, and their changes. */

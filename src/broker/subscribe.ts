@@ -83,7 +83,9 @@ function judgeFilter(settings: Settings, session: BrokerSession, request: Subscr
   }
 }
 
-/** To MQTT 3.1 and 3.1.1 `$share` is a level like any other; a client of theirs would take the subscription for that. */
+/**
+ * To MQTT 3.1 and 3.1.1 `$share` is a level like any other; a client of theirs would take the subscription for that.
+ */
 function canShare({ sharedSubscriptions }: Settings, { protocolVersion }: BrokerSession, filter: string): boolean {
   return !filter.startsWith(SHARE_PREFIX) || (sharedSubscriptions && protocolVersion === 5)
 }

@@ -15,8 +15,8 @@ export interface Peer {
 }
 
 /**
- * What to do about a packet: first send `send` where there is one, then close the connection if `close` says so. MQTT 3.1
- * and 3.1.1 have no DISCONNECT from the server, so that `send` may be missing where `close` is set.
+ * What to do about a packet: first send `send` where there is one, then close the connection if `close` says so. MQTT
+ * 3.1 and 3.1.1 have no DISCONNECT from the server, so that `send` may be missing where `close` is set.
  */
 export interface Answer<P> {
   readonly send: P
@@ -52,8 +52,8 @@ export interface GrantOptions {
 /** A subscription the broker is to hold. Plain data, fit for being stored. */
 export interface Grant {
   /**
-   * Topic filter as the client wrote it, `$share/…` included. Later packets name the subscription by it: a SUBSCRIBE with
-   * the same text replaces it, an UNSUBSCRIBE ends it.
+   * Topic filter as the client wrote it, `$share/…` included. Later packets name the subscription by it: a SUBSCRIBE
+   * with the same text replaces it, an UNSUBSCRIBE ends it.
    */
   readonly requested: string
   readonly requestedQos: Qos

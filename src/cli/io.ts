@@ -27,8 +27,8 @@ export function warnLine(line: string): void {
 }
 
 /**
- * Text that gives no orders to a terminal, however it came to be in a record or an answer. As JSON it means the same: there
- * these characters stand in strings alone.
+ * Text that gives no orders to a terminal, however it came to be in a record or an answer. As JSON it means the same:
+ * there these characters stand in strings alone.
  */
 function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, char => {

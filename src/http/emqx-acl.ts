@@ -10,7 +10,9 @@ export interface EmqxRule {
   readonly retain?: 'all' | false
 }
 
-/** Levels that EMQX lets through by default; rules that reach deeper than the record's own limit must not be handed on. */
+/**
+ * Levels that EMQX lets through by default; rules that reach deeper than the record's own limit must not be handed on.
+ */
 const EMQX_MAX_LEVELS = 128
 
 /**

@@ -27,9 +27,9 @@ export interface EmqxOptions extends HttpHandlerOptions {
    */
   readonly onDenied?: 'deny' | 'ignore'
   /**
-   * Whether the answer to a login brings rules that EMQX (5.8 and later) applies without asking. They allow no more than
-   * the record does, and what they do not allow EMQX still asks for; but they live as long as the connection, so that a
-   * right taken away survives in them. Needs a store of `strict` semantics.
+   * Whether the answer to a login brings rules that EMQX (5.8 and later) applies without asking. They allow no more
+   * than the record does, and what they do not allow EMQX still asks for; but they live as long as the connection, so
+   * that a right taken away survives in them. Needs a store of `strict` semantics.
    *
    * @default false
    */

@@ -10,8 +10,8 @@ import type { HttpHandler, HttpHandlerOptions } from './types.js'
 /** Options of {@link createGoAuthHandler}. */
 export interface GoAuthOptions extends HttpHandlerOptions {
   /**
-   * `http_response_mode` of the plugin. The status alone says the same in every mode, so that a plugin with another mode
-   * may refuse what is granted, and never grants what is refused.
+   * `http_response_mode` of the plugin. The status alone says the same in every mode, so that a plugin with another
+   * mode may refuse what is granted, and never grants what is refused.
    *
    * @default 'status'
    */
@@ -32,12 +32,12 @@ const ACCESS: Readonly<Record<string, (topic: string) => readonly Question[]>> =
 }
 
 /**
- * Makes an endpoint for the HTTP backend of mosquitto-go-auth: `…/getuser`, `…/superuser` and `…/aclcheck`, with JSON or
- * a form, by any of its methods.
+ * Makes an endpoint for the HTTP backend of mosquitto-go-auth: `…/getuser`, `…/superuser` and `…/aclcheck`, with JSON
+ * or a form, by any of its methods.
  *
- * What is granted gets status 200, what is refused 403, and what is no request of the plugin's 400. The plugin takes every
- * 4xx for a refusal and caches it. What could not be decided, because the store cannot be asked or too many logins are
- * waiting, gets 503: the plugin refuses too, but does not remember it. Nobody is a superuser.
+ * What is granted gets status 200, what is refused 403, and what is no request of the plugin's 400. The plugin takes
+ * every 4xx for a refusal and caches it. What could not be decided, because the store cannot be asked or too many
+ * logins are waiting, gets 503: the plugin refuses too, but does not remember it. Nobody is a superuser.
  *
  * Messages are judged once more before they are delivered (`acc` 1). The plugin tells no QoS and no retain flag: see
  * `unknownFacts`. With its cache (`auth_opt_cache`) rights survive for `auth_opt_acl_cache_seconds`: leave it off, or

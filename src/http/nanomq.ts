@@ -37,12 +37,12 @@ const GRANTED = reply(200, 'allow')
 /**
  * Makes an endpoint for `http_auth` of NanoMQ: `…/auth`, `…/super` and `…/acl`, by POST with a form or JSON, or by GET.
  *
- * The status says it all: 200 grants, everything else refuses (403 not allowed, 400 no request of NanoMQ's, 503 could not
- * be decided). Nobody is a superuser.
+ * The status says it all: 200 grants, everything else refuses (403 not allowed, 400 no request of NanoMQ's, 503 could
+ * not be decided). Nobody is a superuser.
  *
- * NanoMQ joins the filters of a SUBSCRIBE with commas; all of them must be allowed. A comma of the client's own cannot be
- * told from one of NanoMQ's, so publishing to a name with a comma is refused: then no subscription can catch a message
- * that none of its parts was allowed to. NanoMQ tells no QoS and no retain flag: see `unknownFacts`.
+ * NanoMQ joins the filters of a SUBSCRIBE with commas; all of them must be allowed. A comma of the client's own cannot
+ * be told from one of NanoMQ's, so publishing to a name with a comma is refused: then no subscription can catch a
+ * message that none of its parts was allowed to. NanoMQ tells no QoS and no retain flag: see `unknownFacts`.
  *
  * Exported from `mqtt-warden/http`.
  *

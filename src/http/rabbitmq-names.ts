@@ -4,8 +4,8 @@
  * A dot that the client wrote itself cannot be told from one that RabbitMQ put in place of `/`. Nor does RabbitMQ tell
  * them apart: it routes `a.b` as `a/b` and hands it on under that name. So that name is judged.
  *
- * @returns `undefined` for keys that stand for no name: what RabbitMQ makes of a `*` reaches others as the wildcard `+`,
- * and `/`, `+` and `#` come from no MQTT client.
+ * @returns `undefined` for keys that stand for no name: what RabbitMQ makes of a `*` reaches others as the wildcard
+ * `+`, and `/`, `+` and `#` come from no MQTT client.
  */
 export function topicOf(routingKey: string): string | undefined {
   return /[*/+#]/.test(routingKey) ? undefined : routingKey.replaceAll('.', '/')

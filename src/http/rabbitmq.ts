@@ -38,17 +38,18 @@ const LIMITS = { maxQos: 1 } as const
  * Makes an endpoint for `rabbitmq_auth_backend_http` of a RabbitMQ with the MQTT plugin: `…/user`, `…/vhost`,
  * `…/resource` and `…/topic`, by GET or POST.
  *
- * A client gets what MQTT needs and nothing else: the topic exchange, the queues of its own client id, and the topics of
- * its record. A connection without a client id, AMQP and the management interface with it, is refused: records belong to
- * client ids. Answers are `allow` and `deny` without a reason, since RabbitMQ can be told to show it to clients; what is
- * no request of RabbitMQ's gets `deny` and status 400, which RabbitMQ logs and takes for a refusal.
+ * A client gets what MQTT needs and nothing else: the topic exchange, the queues of its own client id, and the topics
+ * of its record. A connection without a client id, AMQP and the management interface with it, is refused: records
+ * belong to client ids. Answers are `allow` and `deny` without a reason, since RabbitMQ can be told to show it to
+ * clients; what is no request of RabbitMQ's gets `deny` and status 400, which RabbitMQ logs and takes for a refusal.
  *
- * Topics reach the endpoint as routing keys, in which `.` stands for `/`. A `.` of the client's own is a level separator
- * for RabbitMQ as well, so topics are judged with `/` in its place, and a rule with a dot in its pattern fits nothing.
- * Publishing to a name with a `*` is refused: RabbitMQ would deliver it as `+`.
+ * Topics reach the endpoint as routing keys, in which `.` stands for `/`. A `.` of the client's own is a level
+ * separator for RabbitMQ as well, so topics are judged with `/` in its place, and a rule with a dot in its pattern fits
+ * nothing. Publishing to a name with a `*` is refused: RabbitMQ would deliver it as `+`.
  *
- * RabbitMQ remembers the last 12 grants of a connection and asks nothing again once a queue is bound: a right taken away
- * ends for new topics and new connections. To end it at once, close the connection (`rabbitmqctl close_all_user_connections`).
+ * RabbitMQ remembers the last 12 grants of a connection and asks nothing again once a queue is bound: a right taken
+ * away ends for new topics and new connections. To end it at once, close the connection (`rabbitmqctl
+ * close_all_user_connections`).
  *
  * Exported from `mqtt-warden/http`.
  *

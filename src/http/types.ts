@@ -23,9 +23,9 @@ export interface HttpHandlerOptions extends Omit<EndpointOptions, 'fail'> {
    */
   readonly mountpoint?: string
   /**
-   * What a rule with `maxQos` or `allowedRetain` does where the broker tells neither QoS nor retain flag: `refuse` takes
-   * the QoS for the highest the broker has and the flag for set, `allow` takes both for the least. Payload sizes, which
-   * none of these brokers tells, follow `unknownPayloadSize` of the authorizer.
+   * What a rule with `maxQos` or `allowedRetain` does where the broker tells neither QoS nor retain flag: `refuse`
+   * takes the QoS for the highest the broker has and the flag for set, `allow` takes both for the least. Payload sizes,
+   * which none of these brokers tells, follow `unknownPayloadSize` of the authorizer.
    *
    * @default 'refuse'
    */

@@ -94,9 +94,9 @@ export function parseBcryptHash(passhash: string): BcryptHash | { readonly probl
 /**
  * Turns a password into text.
  *
- * @returns `undefined` for what has no exact UTF-8 form (bytes that are not UTF-8, lone surrogates), since replacing the
- * offending part would make different passwords equal, and for what holds U+0000, at which most bcrypt implementations
- * stop reading.
+ * @returns `undefined` for what has no exact UTF-8 form (bytes that are not UTF-8, lone surrogates), since replacing
+ * the offending part would make different passwords equal, and for what holds U+0000, at which most bcrypt
+ * implementations stop reading.
  */
 export function decodePassword(password: string | Uint8Array): string | undefined {
   const text = typeof password === 'string' ? password : decodeUtf8(password)
@@ -139,13 +139,13 @@ export async function hashPassword(password: string | Uint8Array, options: HashP
  * Resolves with whether a password belongs to a bcrypt hash (`$2a$`, `$2b$` or `$2y$`).
  *
  * `false` for everything that cannot be: a malformed hash, another variant, a cost outside 4 to `maxCost`, bytes that
- * are not UTF-8, U+0000, a lone surrogate. Only the first 72 bytes of the password count, as always with bcrypt, so that
- * hashes made elsewhere of longer ones go on working.
+ * are not UTF-8, U+0000, a lone surrogate. Only the first 72 bytes of the password count, as always with bcrypt, so
+ * that hashes made elsewhere of longer ones go on working.
  *
  * Computed in a thread; calls share the threads and the queue (1,000 waiting) with {@link hashPassword}.
  *
- * @throws HashBusy (`ERR_HASH_BUSY`), HashTimeout (`ERR_HASH_TIMEOUT`), HashFailed (`ERR_HASH_FAILED`): the password was
- * not judged.
+ * @throws HashBusy (`ERR_HASH_BUSY`), HashTimeout (`ERR_HASH_TIMEOUT`), HashFailed (`ERR_HASH_FAILED`): the password
+ * was not judged.
  * @throws TypeError for a bad option, or an argument of another type.
  */
 export async function verifyPassword(

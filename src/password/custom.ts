@@ -24,9 +24,9 @@ export interface HasherParts {
 }
 
 /**
- * Makes a hasher for hashes of any kind, with the queue of the built-in one around it: bounded, in turns by address and by
- * account, with deadlines. The functions must not occupy the main thread: use `crypto.pbkdf2`, `crypto.scrypt`, a native
- * package, or threads of your own. What they throw is told as `HashFailed`, and lets nobody in.
+ * Makes a hasher for hashes of any kind, with the queue of the built-in one around it: bounded, in turns by address and
+ * by account, with deadlines. The functions must not occupy the main thread: use `crypto.pbkdf2`, `crypto.scrypt`, a
+ * native package, or threads of your own. What they throw is told as `HashFailed`, and lets nobody in.
  *
  * Exported from `mqtt-warden`.
  *

@@ -49,7 +49,9 @@ export class Flows<T> {
     this.#resize(origin, flow.tasks.size + 1, flow.tasks.size)
   }
 
-  /** The oldest task of the origin whose turn it is. The turn passes to the next; the task stays until it is deleted. */
+  /**
+   * The oldest task of the origin whose turn it is. The turn passes to the next; the task stays until it is deleted.
+   */
   next(): T | undefined {
     return this.#take(this.#flows.keys())
   }

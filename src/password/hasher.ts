@@ -59,8 +59,8 @@ export interface BcryptEngine {
  * Creates the hasher that an authorizer uses unless another is handed in: bcrypt in threads and a queue of its own.
  *
  * Judges as `verifyPassword` does. A deadline or an abort settles `verify` at once; a hash that no thread has begun is
- * then dropped, one that is under way keeps its thread until it is finished. Threads take turns among the addresses, and
- * among the accounts, that hashes are asked for; those that have asked for least of late go first.
+ * then dropped, one that is under way keeps its thread until it is finished. Threads take turns among the addresses,
+ * and among the accounts, that hashes are asked for; those that have asked for least of late go first.
  *
  * Exported from `mqtt-warden`.
  *

@@ -18,9 +18,9 @@ export interface NativeHasherOptions extends Omit<BcryptHasherOptions, 'threads'
   /** The package `@node-rs/bcrypt`, as imported. Left out, it is looked for beside this package. */
   readonly bcrypt?: NativeBcrypt
   /**
-   * Most hashes under way at the same time. They run in libuv's threads (`UV_THREADPOOL_SIZE`, 4 by default), which look
-   * up host names and read files as well. Integer from 1 to 64. The default is one for each core, but leaves one of
-   * libuv's threads free.
+   * Most hashes under way at the same time. They run in libuv's threads (`UV_THREADPOOL_SIZE`, 4 by default), which
+   * look up host names and read files as well. Integer from 1 to 64. The default is one for each core, but leaves one
+   * of libuv's threads free.
    */
   readonly threads?: number
 }
@@ -29,8 +29,8 @@ export interface NativeHasherOptions extends Omit<BcryptHasherOptions, 'threads'
 const UV_THREADS = 4
 
 /**
- * Creates a hasher over `@node-rs/bcrypt`, which takes about half as long as the built-in one. Queue, turns, deadlines and
- * limits are those of `createBcryptHasher`; `hasher: 'native'` is short for it.
+ * Creates a hasher over `@node-rs/bcrypt`, which takes about half as long as the built-in one. Queue, turns, deadlines
+ * and limits are those of `createBcryptHasher`; `hasher: 'native'` is short for it.
  *
  * Exported from `mqtt-warden`.
  *

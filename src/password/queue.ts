@@ -34,9 +34,9 @@ interface Task {
 /**
  * Has hashes computed, a few at a time, the others waiting.
  *
- * Turns are taken alternately by address and by account. Three of four go to the addresses, or accounts, that have asked
- * for least of late, so that whoever asks for once does not wait for those who ask all the time, however many they are.
- * The fourth goes round all that wait, so that nobody waits for ever.
+ * Turns are taken alternately by address and by account. Three of four go to the addresses, or accounts, that have
+ * asked for least of late, so that whoever asks for once does not wait for those who ask all the time, however many
+ * they are. The fourth goes round all that wait, so that nobody waits for ever.
  *
  * When no more may wait, the address or the account that has most waiting loses one to a newcomer who has fewer: an old
  * one, and of an account under attack one from an address that guesses rather than that of its owner.

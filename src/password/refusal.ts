@@ -2,8 +2,8 @@ import { performance } from 'node:perf_hooks'
 import { integerOption } from '../options.js'
 
 /**
- * What a bcrypt hash of the usual cost 10 takes, rounded up, in milliseconds. Stands in until something was measured, so
- * that the very first refusals do not tell unknown users apart either.
+ * What a bcrypt hash of the usual cost 10 takes, rounded up, in milliseconds. Stands in until something was measured,
+ * so that the very first refusals do not tell unknown users apart either.
  */
 const GUESS_MS = 100
 
@@ -32,7 +32,8 @@ export interface RefusalClock {
 }
 
 /**
- * Creates the common moment for refusals: as long after the CONNECT as the slowest verification among the last 64 to 128.
+ * Creates the common moment for refusals: as long after the CONNECT as the slowest verification among the last 64 to
+ * 128.
  *
  * An unknown user, a missing record and a wrong password are refused at the same moment, without computing a hash for
  * those that have none: that would let invented usernames fill the queue, and still show records of another cost. Old

@@ -11,8 +11,8 @@ export interface HasherStats {
 /** Who wants a hash. Each address, and each account, gets its turn, however many hashes another one asks for. */
 export interface HashOrigin {
   /**
-   * Where the client is, as text that is only compared: its IPv4 address, or the first 64 bits of its IPv6 address. Hashes
-   * without one count as of one place.
+   * Where the client is, as text that is only compared: its IPv4 address, or the first 64 bits of its IPv6 address.
+   * Hashes without one count as of one place.
    */
   readonly address?: string | undefined
   /** Name of the account, e.g. mountpoint and username. Hashes without one count as of one account. */
@@ -36,8 +36,8 @@ export interface HashTarget {
 }
 
 /**
- * Judges passwords for the authorizer. The built-in ones know bcrypt (`$2a$`, `$2b$`, `$2y$`) and work in threads; another
- * can be handed in for hashes of other kinds.
+ * Judges passwords for the authorizer. The built-in ones know bcrypt (`$2a$`, `$2b$`, `$2y$`) and work in threads;
+ * another can be handed in for hashes of other kinds.
  *
  * `examples/custom-hasher.ts` has one for the hashes of mosquitto's password files.
  */
@@ -56,8 +56,8 @@ export interface PasswordHasher {
    */
   verify(password: string, passhash: string, limits: HasherLimits): Promise<boolean>
   /**
-   * Tells whether a hash falls short of what new ones should be like. Needed, like {@link hash}, for the option `rehash`
-   * of the authorizer only.
+   * Tells whether a hash falls short of what new ones should be like. Needed, like {@link hash}, for the option
+   * `rehash` of the authorizer only.
    */
   isOutdated?(passhash: string, target: HashTarget): boolean
   /**

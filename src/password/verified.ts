@@ -6,15 +6,15 @@ import { integerOption } from '../options.js'
 /** Options of {@link createVerifiedPasswords}. */
 export interface VerifiedPasswordsOptions {
   /**
-   * Most passwords remembered; at the limit the one unused for longest is forgotten. About 200 bytes each. Integer from 0
-   * to 10000000; `0` remembers none.
+   * Most passwords remembered; at the limit the one unused for longest is forgotten. About 200 bytes each. Integer from
+   * 0 to 10000000; `0` remembers none.
    *
    * @default 100_000
    */
   readonly max?: number
   /**
-   * How long a password is remembered, in milliseconds from when it was proven; use does not prolong it. Integer from 0 to
-   * 604800000 (a week); `0` remembers none.
+   * How long a password is remembered, in milliseconds from when it was proven; use does not prolong it. Integer from 0
+   * to 604800000 (a week); `0` remembers none.
    *
    * @default 3_600_000
    */
@@ -38,8 +38,8 @@ export interface VerifiedPasswords {
 }
 
 /**
- * Makes a function that names lists of texts, such as record key, hash and password, by HMAC-SHA-256 values under a random
- * key that exists nowhere else and ends with the process: nothing can be guessed from them without it.
+ * Makes a function that names lists of texts, such as record key, hash and password, by HMAC-SHA-256 values under a
+ * random key that exists nowhere else and ends with the process: nothing can be guessed from them without it.
  */
 export function createFingerprint(): (...parts: readonly string[]) => string {
   const key = createSecretKey(randomBytes(32))
@@ -62,7 +62,8 @@ export function createVerifiedPasswords(options: VerifiedPasswordsOptions = {}):
   const ttl = integerOption(options, 'ttlMs', { fallback: 3_600_000, min: 0, max: 604_800_000 })
   const { now = () => performance.now() } = options
   const off = max === 0 || ttl === 0
-  // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless told.
+  // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless
+  // told.
   const remembered = new LateCache<true>({
     max: off ? 1 : max,
     ttl,

@@ -33,8 +33,8 @@ export function encodeRecordKey({ mountpoint = '', clientId, username }: RecordK
   for (const part of PARTS) {
     if (typeof key[part] !== 'string') throw new RecordKeyInvalid(`${part}: must be a string`)
   }
-  // Most names need no escape, and keys are written at every look-up. Joined, since V8 keeps what is concatenated as a tree
-  // of its parts, three times as large, and caches hold thousands of keys.
+  // Most names need no escape, and keys are written at every look-up. Joined, since V8 keeps what is concatenated as a
+  // tree of its parts, three times as large, and caches hold thousands of keys.
   if (isPlain(mountpoint) && isPlain(clientId) && isPlain(username))
     return ['["', mountpoint, '","', clientId, '","', username, '"]'].join('')
   return JSON.stringify([mountpoint, clientId, username])

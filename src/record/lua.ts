@@ -6,7 +6,10 @@ export function isTable(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-/** What VerneMQ's scripts see of a scalar: `null` is the text `null`, and a number that Erlang cannot hold fails the parse. */
+/**
+ * What VerneMQ's scripts see of a scalar: `null` is the text `null`, and a number that Erlang cannot hold fails the
+ * parse.
+ */
 export function asLua(value: unknown, at: Place): unknown {
   if (typeof value === 'number' && !Number.isFinite(value)) at.fail('is a number out of range')
   return value === null ? 'null' : value

@@ -19,8 +19,8 @@ type UserProperty = readonly [name: string, value: string]
 
 /**
  * User properties: pairs in a program; in JSON an array of objects of one member each, which Lua hands on to VerneMQ in
- * order. VerneMQ can also use one object of names and values. Of an array of pairs it makes nothing and lets the message
- * through unmodified, so that form is an error here.
+ * order. VerneMQ can also use one object of names and values. Of an array of pairs it makes nothing and lets the
+ * message through unmodified, so that form is an error here.
  */
 const userProperties: Kind<readonly UserProperty[]> = {
   read: (value, at) => (at.reading.spelling === 'wire' ? readWireProperties(value, at) : readPairs(value, at)),

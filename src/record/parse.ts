@@ -18,8 +18,8 @@ export interface ParseOptions extends RecordLimits {
  * Reads a stored record: the JSON object that VerneMQ's Redis authentication keeps.
  *
  * `strict` takes a member for what it says or refuses the record: an unknown member of a rule, a limit out of range, a
- * pattern that is no filter, a name that stands there twice. Members of the record itself that it does not know are kept
- * in `extra`, as numbers of JavaScript where they are numbers.
+ * pattern that is no filter, a name that stands there twice. Members of the record itself that it does not know are
+ * kept in `extra`, as numbers of JavaScript where they are numbers.
  *
  * `vernemq` takes the record as VerneMQ does: of a name that stands there twice the last counts, a limit it cannot use
  * does not limit, a rule without a pattern is dropped, modifiers it cannot use are dropped while the rule still grants.

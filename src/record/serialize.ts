@@ -8,9 +8,9 @@ import { validateRecord } from './validate.js'
 /**
  * Writes a record as the JSON that VerneMQ's Redis authentication reads.
  *
- * The record is validated first. Members come in the order `passhash`, `subscribe_acl`, `publish_acl`, `expires_at`, then
- * those of `extra` in their order. Both lists are always there, and limits that limit nothing are left out, so nothing
- * depends on VerneMQ's leniency. Equal records give equal text; parsing the text gives an equal record.
+ * The record is validated first. Members come in the order `passhash`, `subscribe_acl`, `publish_acl`, `expires_at`,
+ * then those of `extra` in their order. Both lists are always there, and limits that limit nothing are left out, so
+ * nothing depends on VerneMQ's leniency. Equal records give equal text; parsing the text gives an equal record.
  *
  * Exported from `mqtt-warden` and `mqtt-warden/record`.
  *

@@ -1,6 +1,9 @@
 import type { Acl } from '../acl/types.js'
 
-/** Names one record: VerneMQ's mountpoint, client id and username. The client id `*` names the record for every client id. */
+/**
+ * Names one record: VerneMQ's mountpoint, client id and username. The client id `*` names the record for every client
+ * id.
+ */
 export interface RecordKey {
   /** `''` unless the listener of the broker sets one. */
   readonly mountpoint: string

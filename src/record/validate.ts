@@ -6,9 +6,9 @@ import type { AclRecord } from './types.js'
 /**
  * Judges a record that a program hands over, strictly, and gives a canonical copy of it.
  *
- * Lists that are left out are empty, and so allow nothing. Names of JSON are refused with the name to use instead, since
- * a limit under a wrong name would limit nothing. Members that are `undefined` count as left out; inherited members do
- * not count. The object given is neither changed nor frozen, and each of its members is read once.
+ * Lists that are left out are empty, and so allow nothing. Names of JSON are refused with the name to use instead,
+ * since a limit under a wrong name would limit nothing. Members that are `undefined` count as left out; inherited
+ * members do not count. The object given is neither changed nor frozen, and each of its members is read once.
  *
  * Exported from `mqtt-warden` and `mqtt-warden/record`.
  *

@@ -33,8 +33,8 @@ export interface AskContext {
 
 /**
  * The part of a node in receipts: it announces itself while one of its watchers decides, and answers writers who ask
- * whether their record is in force here. An answer is given when the watchers have been told of the change once more and
- * have finished, with what the record is then.
+ * whether their record is in force here. An answer is given when the watchers have been told of the change once more
+ * and have finished, with what the record is then.
  */
 export class Asks {
   readonly leases: Leases

@@ -4,9 +4,9 @@ import { CommandFailure } from './failure.js'
 import type { Arm, SourceContext } from './link.js'
 
 /**
- * Hears of changes through a channel that the stores publish to when they write, where a server refuses tracking. A beat
- * is a message like the others: when it is back, what was published before it has arrived. A message names a key and
- * carries nothing else, so whoever forges one makes stores read again and no more.
+ * Hears of changes through a channel that the stores publish to when they write, where a server refuses tracking. A
+ * beat is a message like the others: when it is back, what was published before it has arrived. A message names a key
+ * and carries nothing else, so whoever forges one makes stores read again and no more.
  */
 export function createChannel({ keys, settings, lane }: SourceContext): Arm {
   const channel = Buffer.from(keys.channel)

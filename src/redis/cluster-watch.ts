@@ -18,8 +18,8 @@ export interface ClusterWatchContext {
 }
 
 /**
- * Hears the changes of a whole Cluster: one link for each master, live while all of them are; with a channel, one link to
- * the master that has it.
+ * Hears the changes of a whole Cluster: one link for each master, live while all of them are; with a channel, one link
+ * to the master that has it.
  *
  * Tracking belongs to a server, not to a slot: a slot that moves between masters with a link stays heard. A master that
  * has no link is found by asking every master for its view along with each beat; then all links are set up anew.

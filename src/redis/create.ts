@@ -26,35 +26,36 @@ export type RedisTarget =
  * connection that may come, and none is sent twice.
  *
  * **Watch.** The store has Redis report every change of a record key (`CLIENT TRACKING` in broadcast mode), so that a
- * plain `SET` by any tool is heard like its own writers, expiry and eviction included. Not heard is `SWAPDB`. Beats prove
- * that nothing was missed: small keys under `ownPrefix` that come back as invalidations and expire within seconds.
+ * plain `SET` by any tool is heard like its own writers, expiry and eviction included. Not heard is `SWAPDB`. Beats
+ * prove that nothing was missed: small keys under `ownPrefix` that come back as invalidations and expire within
+ * seconds.
  *
  * **Writes.** `put` keeps an expiry that the key has in Redis. A write that is not answered in time fails with
  * `OutcomeUnknown`, and its connection is reset, so that it cannot arrive later; on TLS the operating system may still
  * deliver it. With `ifMatch` a second try is safe in any case.
  *
  * **Sentinel.** The store asks all sentinels that the target lists, and follows the master that more than half of them
- * name, checked with every beat: a master that a split has cut off goes on answering, and is left all the same. List all
- * sentinels; where most cannot be asked, nothing is read. **Cluster.** Masters only, each with a link of its own.
+ * name, checked with every beat: a master that a split has cut off goes on answering, and is left all the same. List
+ * all sentinels; where most cannot be asked, nothing is read. **Cluster.** Masters only, each with a link of its own.
  *
  * **Rights** (Redis ACL). To read and watch: `%R~<keyPrefix>\["*` (with the backslash: a lone `[` opens a character
- * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl +scan
- * +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
- * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. For the
- * shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`; without them an aedes broker knows only by
- * itself whose a client id is, and says so. To take part in receipts:
+ * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl
+ * +scan +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
+ * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. For
+ * the shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`; without them an aedes broker knows
+ * only by itself whose a client id is, and says so. To take part in receipts:
  * `~<keyPrefix><ownPrefix>nodes` with `+time +zadd +zrem +zremrangebyscore +pexpire`, and `~<keyPrefix><ownPrefix>ask:*
  * ~<keyPrefix><ownPrefix>row:*` with `+getrange +set`; to ask for one, `+zrangebyscore` besides, and `+wait` for
- * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking and
- * beats. A Cluster needs `+cluster|slots +asking`; a master that sentinels name, `+info`; the sentinels themselves, `+ping
- * +sentinel|get-master-addr-by-name`. Redis 6.2 or later, or Valkey.
+ * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking
+ * and beats. A Cluster needs `+cluster|slots +asking`; a master that sentinels name, `+info`; the sentinels themselves,
+ * `+ping +sentinel|get-master-addr-by-name`. Redis 6.2 or later, or Valkey.
  *
- * **Counters** of failed logins need `~<keyPrefix><ownPrefix>throttle:*` with `+get +set +pttl +incrby +expire +eval +multi
- * +exec`. Without these rights each process counts for itself, and an `error` event says so.
+ * **Counters** of failed logins need `~<keyPrefix><ownPrefix>throttle:*` with `+get +set +pttl +incrby +expire +eval
+ * +multi +exec`. Without these rights each process counts for itself, and an `error` event says so.
  *
- * **Receipts.** A process with an authorizer announces itself in a list under `ownPrefix`, and answers writers who ask for
- * a receipt. It stays in the list for as long after its last sign of life as it may go on deciding by what it knew; a
- * process that is closed in order leaves at once.
+ * **Receipts.** A process with an authorizer announces itself in a list under `ownPrefix`, and answers writers who ask
+ * for a receipt. It stays in the list for as long after its last sign of life as it may go on deciding by what it knew;
+ * a process that is closed in order leaves at once.
  *
  * **Shared state** (`store.shared`) is kept under `ownPrefix` too, and is as durable as the server's own data.
  *

@@ -33,7 +33,9 @@ export interface KeySpace {
   rowKey(id: string, node: string): Buffer
   /** Redis key of a record that nobody has; `end` as above. */
   unusedKey(end: string): Buffer
-  /** The channel that is subscribed to. No MQTT client can publish to a name with `#`, whatever bridges MQTT to Redis. */
+  /**
+   * The channel that is subscribed to. No MQTT client can publish to a name with `#`, whatever bridges MQTT to Redis.
+   */
   readonly channel: string
   /** Redis key of a record key's canonical text. */
   redisKey(text: string): Buffer

@@ -43,8 +43,8 @@ export interface Nodes {
   /** All servers that have records. */
   servers(): Promise<readonly RecordServer[]>
   /**
-   * Takes a refusal for advice. Resolves with where to try next: wherever the key is now (`'owner'`), or for this once at
-   * the server that it is being moved to; `undefined` where that is of no use.
+   * Takes a refusal for advice. Resolves with where to try next: wherever the key is now (`'owner'`), or for this once
+   * at the server that it is being moved to; `undefined` where that is of no use.
    */
   redirected(refusal: CommandFailure): Promise<'owner' | Lane | undefined>
   /** Begins to hear changes. `live` is reported only while those of every server are heard. */

@@ -15,8 +15,8 @@ export interface RedisStoreOptions {
 
   /**
    * Text before every key, of records and of our own alike. VerneMQ knows no prefix: its records are at `''`. The
-   * `keyPrefix` of an ioredis client, or of options for one, is taken over where this is left out. Up to 256 characters;
-   * without `{` on a Cluster, where it would bind all records to one master.
+   * `keyPrefix` of an ioredis client, or of options for one, is taken over where this is left out. Up to 256
+   * characters; without `{` on a Cluster, where it would bind all records to one master.
    *
    * @default ''
    */
@@ -31,9 +31,9 @@ export interface RedisStoreOptions {
   readonly nodeName?: string
 
   /**
-   * Text, after `keyPrefix`, before the keys and the channel that the store itself uses. Must sort after `["`, the first
-   * characters of a record key, since Redis reports changes by prefix in that order and a beat must come last. 1 to 64
-   * printable ASCII characters, without `{`.
+   * Text, after `keyPrefix`, before the keys and the channel that the store itself uses. Must sort after `["`, the
+   * first characters of a record key, since Redis reports changes by prefix in that order and a beat must come last. 1
+   * to 64 printable ASCII characters, without `{`.
    *
    * @default 'mqtt-warden:'
    */
@@ -47,16 +47,16 @@ export interface RedisStoreOptions {
    *   they write, over a channel under `ownPrefix`; all of one Redis must have it. What others write (another tool, an
    *   expiry, a flush) counts only when the record is next read, within `maxAgeMs` of the authorizer, which is then the
    *   bound that `freshness()` states: set it as short as a revoked right may survive.
-   * - `'none'`, where nothing can be subscribed to: the watch is blind for ever, and the authorizer reads a record again
-   *   once it is older than half of `staleWindowMs`.
+   * - `'none'`, where nothing can be subscribed to: the watch is blind for ever, and the authorizer reads a record
+   *   again once it is older than half of `staleWindowMs`.
    *
    * @default 'tracking'
    */
   readonly invalidation?: Invalidation
 
   /**
-   * Time from one beat to the next. A beat proves that changes are heard; each costs Redis one small `SET` per node (in a
-   * Cluster, per node and master). A shorter time lets sessions decide from memory with a shorter stale window.
+   * Time from one beat to the next. A beat proves that changes are heard; each costs Redis one small `SET` per node (in
+   * a Cluster, per node and master). A shorter time lets sessions decide from memory with a shorter stale window.
    * 50 to 60,000.
    *
    * @default 1_000
@@ -102,8 +102,8 @@ export interface RedisStoreOptions {
   readonly reconnectMaxMs?: number
 
   /**
-   * Largest value that is read or written as a record, in bytes. A larger one is `RecordInvalid`; Redis sends it all the
-   * same. 64 to 67,108,864.
+   * Largest value that is read or written as a record, in bytes. A larger one is `RecordInvalid`; Redis sends it all
+   * the same. 64 to 67,108,864.
    *
    * @default 1_048_576
    */

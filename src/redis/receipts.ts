@@ -34,7 +34,10 @@ export interface ReceiptContext {
   announce(askKey: Buffer): Promise<unknown>
 }
 
-/** Asks all nodes whether a write is in force there. Questions and answers are keys: to PUBLISH is not enough to forge one. */
+/**
+ * Asks all nodes whether a write is in force there. Questions and answers are keys: to PUBLISH is not enough to forge
+ * one.
+ */
 export class Receipts {
   readonly #context: ReceiptContext
 

@@ -104,7 +104,9 @@ const USES: readonly {
   },
 ]
 
-/** Asks for the rights beyond those to records. On a Cluster the keys may be elsewhere: this server says whether it may. */
+/**
+ * Asks for the rights beyond those to records. On a Cluster the keys may be elsewhere: this server says whether it may.
+ */
 export async function checkUses({ connection, keys, timeoutMs }: ProbeContext): Promise<readonly Finding[]> {
   const findings: Finding[] = []
   for (const { check, what, remedy, commands } of USES) {

@@ -32,8 +32,8 @@ export function createServer(template: NodeClient, settings: RedisSettings): Ser
  * The master that most sentinels name, for as long as they do.
  *
  * A master that was cut off together with us from most of the sentinels goes on answering, with rights that have been
- * revoked at its successor meanwhile. Its connections, also those that only read, are given up as soon as most sentinels
- * name another master or cannot be asked.
+ * revoked at its successor meanwhile. Its connections, also those that only read, are given up as soon as most
+ * sentinels name another master or cannot be asked.
  */
 class SentinelMaster implements Server {
   readonly sentinels: Sentinels

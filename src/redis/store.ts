@@ -48,8 +48,8 @@ export interface RedisStore extends RecordStore {
    * heard. Changes nothing. A watch does so by itself whenever it has become live, and tells what is wrong as `error`
    * events, each once.
    *
-   * Never rejects while the store is open: a server that cannot be reached is a finding. Takes one connection per server
-   * for a moment, and a second one for the link.
+   * Never rejects while the store is open: a server that cannot be reached is a finding. Takes one connection per
+   * server for a moment, and a second one for the link.
    */
   check(): Promise<readonly RedisFinding[]>
   /** Counts for monitoring. */

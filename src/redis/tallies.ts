@@ -19,8 +19,8 @@ interface Entry {
 }
 
 /**
- * What changes did here that were heard lately, until a receipt tells it: by the time that its writer asks, a change was
- * mostly carried out.
+ * What changes did here that were heard lately, until a receipt tells it: by the time that its writer asks, a change
+ * was mostly carried out.
  */
 export class Tallies {
   readonly #entries: Map<string, Set<Entry>> = new Map()

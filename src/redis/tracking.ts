@@ -48,9 +48,9 @@ function hear(channel: unknown, payload: unknown, news: News, beat: Beat): void 
  * was written before it has then been heard. No two beats share a key. An invalidation may also be due to the expiry of
  * an earlier beat, and one that was under way when a later beat was sent would vouch for a time nothing was heard of.
  *
- * A user without the right to write has the server asked whether it still tracks for the connection, then the connection
- * whether it still answers. The question comes first: the server sends invalidations at the end of a turn of its event
- * loop, and a `PING` is answered within its turn, so it must be sent after that turn was seen to be over.
+ * A user without the right to write has the server asked whether it still tracks for the connection, then the
+ * connection whether it still answers. The question comes first: the server sends invalidations at the end of a turn of
+ * its event loop, and a `PING` is answered within its turn, so it must be sent after that turn was seen to be over.
  */
 class Beat {
   readonly #context: SourceContext

@@ -13,8 +13,8 @@ export interface LimiterLimits {
 }
 
 /**
- * Counts how often something happened, by key. Never rejects: where its place cannot be reached, it counts in the memory
- * of this process meanwhile.
+ * Counts how often something happened, by key. Never rejects: where its place cannot be reached, it counts in the
+ * memory of this process meanwhile.
  */
 export interface Limiter {
   /** Counts one; resolves with how many that makes. */
@@ -27,8 +27,8 @@ export interface Limiter {
 const MAX_KEYS = 50_000
 
 /**
- * Options of a limiter of `rate-limiter-flexible`. It blocks what exceeds its points, and ours is what uses them up: one
- * fewer there.
+ * Options of a limiter of `rate-limiter-flexible`. It blocks what exceeds its points, and ours is what uses them up:
+ * one fewer there.
  */
 export function limiterOptions({ points, windowMs, blockMs }: LimiterLimits): {
   points: number

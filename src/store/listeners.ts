@@ -32,7 +32,10 @@ export class Listeners {
     return times.length === 0 ? undefined : Math.max(...times)
   }
 
-  /** Adds a watcher, calls `begin` with what reaches only it, after the caller has returned, and returns what removes it. */
+  /**
+   * Adds a watcher, calls `begin` with what reaches only it, after the caller has returned, and returns what removes
+   * it.
+   */
   add(
     listener: StoreListener,
     begin: (tell: (event: StoreEvent) => void) => void,

@@ -200,9 +200,9 @@ function locate<T>(check: () => T, place: string): T {
 /**
  * Makes a store that keeps its records in memory: for tests, examples, and brokers with a fixed set of accounts.
  *
- * Every record is validated and copied, at construction and by `put`; what `get` resolves with is deeply frozen. Nothing
- * expires by itself: a record's own `expiresAt` is the authorizer's business. The watch is live from the first microtask
- * after `watch`, for ever (`at` is `Infinity`), since nothing can come between the store and its listeners.
+ * Every record is validated and copied, at construction and by `put`; what `get` resolves with is deeply frozen.
+ * Nothing expires by itself: a record's own `expiresAt` is the authorizer's business. The watch is live from the first
+ * microtask after `watch`, for ever (`at` is `Infinity`), since nothing can come between the store and its listeners.
  *
  * Exported from `mqtt-warden`.
  *

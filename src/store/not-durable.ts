@@ -2,8 +2,9 @@ import { WardenError } from '../errors.js'
 import type { WriteResult } from './types.js'
 
 /**
- * A write was carried out, and fewer replicas have it than `minReplicas` demands: should the master be lost now, the write
- * may be lost with it. It counts all the same; `result` says what it did. Writing the same once more does no harm.
+ * A write was carried out, and fewer replicas have it than `minReplicas` demands: should the master be lost now, the
+ * write may be lost with it. It counts all the same; `result` says what it did. Writing the same once more does no
+ * harm.
  */
 export class NotDurable extends WardenError {
   static override readonly code = 'ERR_NOT_DURABLE'

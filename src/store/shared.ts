@@ -8,8 +8,8 @@ export type Swapped =
   | { readonly swapped: false; readonly current: string | undefined }
 
 /**
- * Small texts that the nodes over one store share beside the records: whose a client id is, which nodes are alive. Apart
- * from the records, never watched, never scanned.
+ * Small texts that the nodes over one store share beside the records: whose a client id is, which nodes are alive.
+ * Apart from the records, never watched, never scanned.
  *
  * Names are well-formed text of 1 to 512 characters, values of at most 65,536; anything else is a `TypeError`.
  */
@@ -24,8 +24,8 @@ export interface SharedState {
    * Puts `value` in the place of `expected`, in one step for all nodes, or does nothing when something else is there.
    * `undefined` stands for nothing: as `expected` the name must be free, as `value` it becomes so.
    *
-   * @param ttlMs Milliseconds after which the value goes by itself, 1 to 31,536,000,000; left out, it stays, whatever was
-   * said of the value before.
+   * @param ttlMs Milliseconds after which the value goes by itself, 1 to 31,536,000,000; left out, it stays, whatever
+   * was said of the value before.
    * @throws StoreUnavailable when nothing was done; OutcomeUnknown (`ERR_OUTCOME_UNKNOWN`) when that cannot be told.
    */
   swap(

@@ -8,9 +8,9 @@ import type { SharedState } from './shared.js'
  *
  * - `changed`: the record of one key may have changed, appeared or gone.
  * - `unknown`: anything may have changed (a link was lost, or everything was flushed).
- * - `link`: whether changes are being heard. `at` is the moment, on the clock of `performance.now()` in milliseconds, up
- *   to which everything that happened is known to have been heard; `live` events repeat as that moment moves on. It is
- *   `Infinity` where the store cannot become deaf (the memory store), and `-Infinity` where nothing was ever heard.
+ * - `link`: whether changes are being heard. `at` is the moment, on the clock of `performance.now()` in milliseconds,
+ *   up to which everything that happened is known to have been heard; `live` events repeat as that moment moves on. It
+ *   is `Infinity` where the store cannot become deaf (the memory store), and `-Infinity` where nothing was ever heard.
  * - `error`: something failed that no caller is waiting for, e.g. the link could not be armed or a listener threw. For
  *   people to read: what it means for the records is said by `link` and `unknown`.
  */
@@ -30,8 +30,9 @@ export interface StoreLink {
 }
 
 /**
- * Which changes a store hears of: those that anybody makes; only those made through stores like it; or none. Where it is
- * not everything, a change may go unnoticed until the record is read again, which the authorizer does by its `maxAgeMs`.
+ * Which changes a store hears of: those that anybody makes; only those made through stores like it; or none. Where it
+ * is not everything, a change may go unnoticed until the record is read again, which the authorizer does by its
+ * `maxAgeMs`.
  */
 export type Hearing = 'everything' | 'own writes' | 'nothing'
 
@@ -183,7 +184,10 @@ export interface RecordStore {
    * few replicas have it.
    */
   put(key: RecordKey, record: AclRecord, options?: WriteOptions): Promise<WriteResult>
-  /** Removes a record, if there is one; resolves and throws as {@link put}. Removing an exact record may un-hide the `*` one. */
+  /**
+   * Removes a record, if there is one; resolves and throws as {@link put}. Removing an exact record may un-hide the `*`
+   * one.
+   */
   delete(key: RecordKey, options?: WriteOptions): Promise<WriteResult>
   /** Yields the key of every record, in no order. A key written or removed meanwhile may or may not be among them. */
   scan(): AsyncIterable<RecordKey>
@@ -201,11 +205,13 @@ export interface RecordStore {
    * @throws StoreUnavailable when the store is closed.
    */
   watch(listener: StoreListener, options?: WatchOptions): () => void
-  /** The links that the watch consists of now, one for each server. Optional: without it there is one without a name. */
+  /**
+   * The links that the watch consists of now, one for each server. Optional: without it there is one without a name.
+   */
   links?(): readonly StoreLink[]
   /**
-   * Resolves with the processes that decide by these records at present. Optional: a store that is not shared knows none
-   * but its own.
+   * Resolves with the processes that decide by these records at present. Optional: a store that is not shared knows
+   * none but its own.
    */
   nodes?(): Promise<readonly NodeInfo[]>
   /**
