@@ -93,12 +93,14 @@ export class Claims {
     if (claimed.kind === 'wait') return 'wait'
     if (claimed.kind === 'refused') return session.refuse('connect', id, 'client_id_taken').reason
     const holder = members.holder(id)
-    if (claimed.isForeign) holder?.client.close()
+    // Not before the client id is its own: whom it evicts must not be cut for a login that is then refused.
+    const isConfirmed = session.confirm()
+    if (isConfirmed && claimed.isForeign) holder?.client.close()
     // Registered while the old one is still being taken down, the new client would be unregistered with it.
-    if (holder?.client.closed) await holder.ended()
-    if (!members.hold(member)) {
+    if (isConfirmed && holder?.client.closed) await holder.ended()
+    if (!isConfirmed || !members.hold(member)) {
       await registry.update(id, held => this.#withdrawn(held))
-      return 'closed'
+      return isWanted() ? session.refuse('connect', id, 'client_id_taken').reason : 'closed'
     }
     member.endsStored = claimed.wasStored
     if (claimed.isForeign) await this.#takeOut(member, isWanted)

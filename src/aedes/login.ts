@@ -140,6 +140,7 @@ function requestOf(context: Context, { client, username, password, will, signal 
     mountpoint: place,
     clientId: client.id,
     signal,
+    provisional: true,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(address !== undefined && { address }),

@@ -13,7 +13,7 @@ import { Passwords } from './passwords.js'
 import { type Known, TooManyChanges } from './record-cache.js'
 import { Rehasher } from './rehasher.js'
 import type { Resolver } from './resolver.js'
-import type { Snapshot } from './session.js'
+import type { Snapshot } from './session-context.js'
 import type { Sessions } from './sessions.js'
 import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
 
@@ -225,8 +225,9 @@ export class Login {
   }
 
   #open(snapshot: Snapshot, { request, checked: { principal }, stopped }: Attempt): Authenticated | Refused {
-    if (!this.#sessions.maySucceed(principal, snapshot.account?.key)) return new Refused('client_id_taken')
+    if (!this.#sessions.succession.isOpenTo(principal, snapshot.account?.key)) return new Refused('client_id_taken')
     const session = this.#sessions.open(principal, request.address, snapshot)
+    if (request.provisional !== true) session.confirm()
     // An attempt that is given up before its answer is out leaves no session behind.
     void stopped.then(() => session.close())
     return { allow: true, session }

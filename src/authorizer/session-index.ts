@@ -30,10 +30,12 @@ class PairMap<V> {
 /** The live sessions, by client id and by username. */
 export class SessionIndex {
   readonly #wildcard: boolean
-  /** The latest session of each client id; the older ones that are still open hang on it. */
+  /** The session that holds each client id, or one that will; the others that are still open hang on it. */
   readonly #byClientId: PairMap<LiveSession> = new PairMap()
   /** Sessions that a `*` record may concern. Most usernames have one, which is held without a set around it. */
   readonly #byUsername: PairMap<LiveSession | Set<LiveSession>> = new PairMap()
+  /** Sessions that hold no client id yet. */
+  readonly #provisional: Set<LiveSession> = new Set()
   size = 0
 
   /** @param wildcard Whether there are `*` records at all. */
@@ -43,7 +45,14 @@ export class SessionIndex {
 
   /** The session that holds a client id. */
   holder({ mountpoint, clientId }: Principal): LiveSession | undefined {
-    return this.#byClientId.get(mountpoint, clientId)
+    let session = this.#byClientId.get(mountpoint, clientId)
+    while (session !== undefined && this.#provisional.has(session)) session = session.older
+    return session
+  }
+
+  /** Whether a session is open and has not been given its client id. */
+  isProvisional(session: LiveSession): boolean {
+    return this.#provisional.has(session)
   }
 
   /** The sessions that depend on a record: an exact one also while it is absent. Anonymous ones depend on none. */
@@ -70,12 +79,17 @@ export class SessionIndex {
     }
   }
 
-  /** Makes a session the holder of its client id. */
+  /** Takes a session in, which holds no client id before {@link hold}. */
   add(session: LiveSession): void {
     const { mountpoint, clientId, username } = session.principal
     this.size++
-    session.older = this.#byClientId.get(mountpoint, clientId)
-    this.#byClientId.set(mountpoint, clientId, session)
+    this.#provisional.add(session)
+    const latest = this.#byClientId.get(mountpoint, clientId)
+    if (latest === undefined) this.#byClientId.set(mountpoint, clientId, session)
+    else {
+      session.older = latest.older
+      latest.older = session
+    }
     if (!this.#wildcard || session.recordKey === undefined) return
     const present = this.#byUsername.get(mountpoint, username)
     if (present === undefined) this.#byUsername.set(mountpoint, username, session)
@@ -83,9 +97,21 @@ export class SessionIndex {
     else this.#byUsername.set(mountpoint, username, new Set([present, session]))
   }
 
+  /** Makes a session the holder of its client id. */
+  hold(session: LiveSession): void {
+    const { mountpoint, clientId } = session.principal
+    this.#provisional.delete(session)
+    const latest = this.#byClientId.get(mountpoint, clientId)
+    if (latest === session) return
+    this.#unchain(session, mountpoint, clientId)
+    session.older = latest
+    this.#byClientId.set(mountpoint, clientId, session)
+  }
+
   remove(session: LiveSession): void {
     const { mountpoint, clientId, username } = session.principal
     this.size--
+    this.#provisional.delete(session)
     this.#unchain(session, mountpoint, clientId)
     const present = this.#byUsername.get(mountpoint, username)
     if (present === session) this.#byUsername.delete(mountpoint, username)

@@ -17,29 +17,11 @@ import { sumEffects } from '../store/listeners.js'
 import type { ChangeEffects } from '../store/types.js'
 import type { Account } from './accounts.js'
 import type { Allowance } from './allowance.js'
-import type { DenialReporter } from './denials.js'
 import { appended, type Listeners, listOf, once, without } from './listener-list.js'
 import type { Known } from './record-cache.js'
-import type { Epoch, Trust } from './trust.js'
+import type { SessionContext, Snapshot } from './session-context.js'
+import type { Epoch } from './trust.js'
 import type { RevokeCause, Session, SessionChange } from './types.js'
-
-/** What all sessions of an authorizer share. */
-export interface SessionContext {
-  readonly trust: Trust
-  readonly denials: DenialReporter
-  closed(session: LiveSession): void
-  /** Something that nobody waits for failed. */
-  failed(error: unknown, place: string): void
-}
-
-/** The rules of a session and what vouches for them. An anonymous session has rules that nothing can change. */
-export interface Snapshot {
-  readonly account: Account | undefined
-  readonly compiled: CompiledAcl
-  /** When it was read, and in which epoch. */
-  readonly readAt: number
-  readonly epoch: Epoch
-}
 
 type ChangeListener = Parameters<Session['onChange']>[0]
 type RevokeListener = (cause: RevokeCause) => void
@@ -138,6 +120,10 @@ export class LiveSession implements Session {
     if (decision.allow) return decision
     const rewriter = refusal === undefined ? this.#rewriterFor(topic) : undefined
     return rewriter === undefined ? this.#report('receive', topic, decision) : { allow: true, rule: rewriter }
+  }
+
+  confirm(): boolean {
+    return this.#context.confirm(this)
   }
 
   refuse(action: Action, subject: string, reason: DenyReason, detail?: string): Denied {

@@ -13,9 +13,10 @@ import type { Settings } from './options.js'
 import type { Known } from './record-cache.js'
 import { REFRESH_SHARE, refreshShare, spreadOf } from './refresh-share.js'
 import type { ResolveOptions, Resolver } from './resolver.js'
-import { LiveSession, type SessionContext, type Snapshot } from './session.js'
+import { LiveSession } from './session.js'
+import type { SessionContext, Snapshot } from './session-context.js'
 import { SessionIndex } from './session-index.js'
-import { causeToRevoke, isSameKey, rank } from './succession.js'
+import { causeToRevoke, Succession } from './succession.js'
 import { Tally } from './tally.js'
 import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, SessionChange } from './types.js'
@@ -50,10 +51,9 @@ export interface SessionsParts {
 export class Sessions implements SessionContext {
   readonly trust: Trust
   readonly denials: DenialReporter
+  readonly succession: Succession
   readonly #resolver: Resolver
   readonly #emitter: Emitter
-  readonly #loops: LoopWatch
-  readonly #policy: 'newest' | 'first'
   readonly #index: SessionIndex
   readonly #expiries: Expiries
   readonly #refreshing: Map<LiveSession, Refreshing> = new Map()
@@ -74,10 +74,9 @@ export class Sessions implements SessionContext {
     this.#resolver = resolver
     this.trust = trust
     this.#emitter = emitter
-    this.#loops = loops
-    this.#policy = settings.takeover
     this.denials = new DenialReporter(emitter, loops, trust.now)
     this.#index = new SessionIndex(settings.wildcardClientId)
+    this.succession = new Succession({ index: this.#index, loops, emitter, policy: settings.takeover })
     this.#expiries = new Expiries(trust.now, session => this.#look(session, trust.now()))
   }
 
@@ -89,33 +88,20 @@ export class Sessions implements SessionContext {
     return this.#index.values()
   }
 
-  /**
-   * Decides whether a newcomer may hold a client id: the same record takes it over, unless the first is to be kept; an
-   * exact record displaces a `*` one, and either an anonymous client, never the reverse; any other newcomer is refused.
-   */
-  maySucceed(principal: Principal, key: RecordKey | undefined): boolean {
-    const holder = this.#index.holder(principal)
-    if (holder === undefined || rank(key) > rank(holder.recordKey)) return true
-    return this.#policy === 'newest' && isSameKey(key, holder.recordKey)
-  }
-
-  /** Opens a session, and settles what becomes of the one it takes the client id from. */
+  /** Opens a session. It has no client id before {@link confirm}. */
   open(principal: Principal, address: string | undefined, snapshot: Snapshot): LiveSession {
     const session = new LiveSession(principal, address, snapshot, this)
     session.spread = spreadOf(this.#opened++)
-    const holder = this.#index.holder(principal)
     this.#index.add(session)
     this.#expect(session)
     this.#expectEnd(session)
-    if (holder !== undefined) {
-      const addresses = [holder.address, address] as const
-      const isOwn = isSameKey(session.recordKey, holder.recordKey)
-      if (!isOwn || !this.#loops.takeover(session, addresses)) {
-        this.#emitter.emit('takeover', { at: Date.now(), principal, session, from: holder, to: session, addresses })
-      }
-      if (!isOwn) this.revoke(holder, 'client_id_taken')
-    }
     return session
+  }
+
+  confirm(session: LiveSession): boolean {
+    const displaced = this.succession.confirm(session)
+    if (displaced instanceof LiveSession) this.revoke(displaced, 'client_id_taken')
+    return displaced !== false
   }
 
   closed(session: LiveSession): void {

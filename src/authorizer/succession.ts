@@ -1,6 +1,11 @@
+import type { Principal } from '../acl/types.js'
 import type { RecordKey } from '../record/types.js'
 import { isSamePassword } from '../store/rehash.js'
 import type { Account } from './accounts.js'
+import type { Emitter } from './emitter.js'
+import type { LoopWatch } from './loops.js'
+import type { LiveSession } from './session.js'
+import type { SessionIndex } from './session-index.js'
 import type { RevokeCause } from './types.js'
 
 /** The store drops an expired record at its own pace, and may be heard of that a little before its moment. */
@@ -21,11 +26,59 @@ export function causeToRevoke(
 }
 
 /** Of two records under which a client id is held, the one of higher rank displaces the other. */
-export function rank(key: RecordKey | undefined): number {
+function rank(key: RecordKey | undefined): number {
   return key === undefined ? 0 : key.clientId === '*' ? 1 : 2
 }
 
-export function isSameKey(a: RecordKey | undefined, b: RecordKey | undefined): boolean {
+function isSameKey(a: RecordKey | undefined, b: RecordKey | undefined): boolean {
   if (a === undefined || b === undefined) return a === b
   return a.mountpoint === b.mountpoint && a.clientId === b.clientId && a.username === b.username
+}
+
+/** What a succession is settled with. */
+export interface SuccessionParts {
+  readonly index: SessionIndex
+  readonly loops: LoopWatch
+  readonly emitter: Emitter
+  readonly policy: 'newest' | 'first'
+}
+
+/** Which session of several holds a client id. */
+export class Succession {
+  readonly #parts: SuccessionParts
+
+  constructor(parts: SuccessionParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Decides whether a newcomer may hold a client id: the same record takes it over, unless the first is to be kept; an
+   * exact record displaces a `*` one, and either an anonymous client, never the reverse; any other newcomer is refused.
+   */
+  isOpenTo(principal: Principal, key: RecordKey | undefined): boolean {
+    const { index, policy } = this.#parts
+    const holder = index.holder(principal)
+    if (holder === undefined || rank(key) > rank(holder.recordKey)) return true
+    return policy === 'newest' && isSameKey(key, holder.recordKey)
+  }
+
+  /**
+   * Gives a session its client id. Returns whether it may have it; the session that it displaces, and that must end, if
+   * another record opened it.
+   */
+  confirm(session: LiveSession): boolean | LiveSession {
+    const { index, loops, emitter } = this.#parts
+    const { principal, address, recordKey, isEnded } = session
+    if (isEnded || !index.isProvisional(session)) return !isEnded
+    if (!this.isOpenTo(principal, recordKey)) return false
+    const holder = index.holder(principal)
+    index.hold(session)
+    if (holder === undefined) return true
+    const addresses = [holder.address, address] as const
+    const isOwn = isSameKey(recordKey, holder.recordKey)
+    if (!isOwn || !loops.takeover(session, addresses)) {
+      emitter.emit('takeover', { at: Date.now(), principal, session, from: holder, to: session, addresses })
+    }
+    return isOwn || holder
+  }
 }

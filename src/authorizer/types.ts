@@ -35,6 +35,13 @@ export interface ConnectRequest {
   readonly will?: WillFacts
   /** Aborted when the client hangs up: the hash still waiting for a thread is then dropped. */
   readonly signal?: AbortSignal
+  /**
+   * Opens a session that takes its client id from nobody before {@link Session.confirm}: for adapters that have to ask
+   * elsewhere, e.g. other nodes, whether it may. Refused at once is whoever could not take it here.
+   *
+   * @default false
+   */
+  readonly provisional?: boolean
   /** What asks, e.g. `auth_on_register`; opens the `detail` of events. */
   readonly via?: string
 }
@@ -153,6 +160,11 @@ export interface Session {
    * that it took away, it may return or resolve with: receipts tell it. What it throws becomes an `error` event.
    */
   onChange(listener: (change: SessionChange) => Reaction): () => void
+  /**
+   * Takes the client id, for a session that was opened with `provisional`: revokes the session that holds it by another
+   * record. Returns whether it has it: not one that has ended, nor one that came too late. May be called again.
+   */
+  confirm(): boolean
   /** Ends the session; later decisions answer `closed` (or `revoked`). May be called again. */
   close(): void
 }

@@ -202,6 +202,23 @@ describe('while the shared state cannot be reached', () => {
     await eventually(async () => (await ownership()) === null, 'the other nodes hear that it is free')
   })
 
+  it('a record of the client id that is refused for it has cut nobody, and evicts when it is back', async () => {
+    const owners = cuttable(store.shared!)
+    const one = await node('one', { options: { owners, ...quick } })
+    const told: string[] = []
+    for (const event of ['revoked', 'takeover'] as const) one.authorizer.on(event, () => told.push(event))
+    const holder = await rawClient(one.port, 'c1', 'fleet')
+    owners.isDown = true
+    expect(await login(one, 'own')).toMatchObject({ returnCode: 3 })
+    expect(await isAlive(holder)).toBe(true)
+    expect(told).toEqual([])
+    expect([...one.authorizer.sessions()].map(({ principal }) => principal.username)).toEqual(['fleet'])
+    owners.isDown = false
+    expect(await login(one, 'own')).toMatchObject({ returnCode: 0 })
+    await holder.closed()
+    expect(told).toEqual(['takeover', 'revoked'])
+  })
+
   it('changes elsewhere are found out afterwards: who owns the client id no longer is cut', async () => {
     const owners = cuttable(store.shared!)
     const one = await node('one', { options: { owners, ...quick } })

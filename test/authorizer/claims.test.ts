@@ -1,4 +1,4 @@
-import { createMemoryStore, type Session } from 'mqtt-warden'
+import { type Authorizer, createMemoryStore, type Session } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
 import { authorizerOf, connectOf, heard, keyOf, logIn, reasonOf, recordOf } from './support.js'
 
@@ -12,6 +12,60 @@ const store = () =>
     [keyOf('c', 'w', 'm'), recordOf(['own'])],
   ])
 const anonymous = { publishAcl: [{ pattern: 'public' }], subscribeAcl: [] }
+
+describe('a session that is opened provisionally', () => {
+  const provisional = (username: string) => connectOf('c', { username, provisional: true })
+  const open = async (authorizer: Authorizer, username: string) => {
+    const answer = await authorizer.authenticate(provisional(username))
+    if (!answer.allow) throw new Error(`refused: ${answer.reason}`)
+    return answer.session
+  }
+
+  it('takes its client id from nobody before it is confirmed', async () => {
+    const authorizer = authorizerOf(store())
+    const shared = await logIn(authorizer, 'c')
+    const [takeovers, revoked] = [heard(authorizer, 'takeover'), heard(authorizer, 'revoked')]
+    const own = await open(authorizer, 'w')
+    expect([own.authorizePublish('own').allow, shared.authorizePublish('shared').allow]).toEqual([true, true])
+    expect([...takeovers, ...revoked]).toEqual([])
+    expect([own.confirm(), own.confirm()]).toEqual([true, true])
+    expect(takeovers).toMatchObject([{ from: shared, to: own }])
+    expect(revoked).toMatchObject([{ session: shared, cause: 'client_id_taken' }])
+  })
+
+  it('leaves everything as it was when it is closed instead', async () => {
+    const authorizer = authorizerOf(store())
+    const shared = await logIn(authorizer, 'c')
+    const own = await open(authorizer, 'w')
+    own.close()
+    expect(own.confirm()).toBe(false)
+    expect(reasonOf(await authorizer.authenticate(connectOf('c', { username: 'v' })))).toBe('client_id_taken')
+    expect([...authorizer.sessions()]).toEqual([shared])
+  })
+
+  it('follows its record meanwhile', async () => {
+    const records = store()
+    const authorizer = authorizerOf(records)
+    const [own, shared] = [await open(authorizer, 'w'), await open(authorizer, 'u')]
+    await records.put(keyOf('*'), recordOf(['new']))
+    await records.delete(keyOf('c', 'w'))
+    expect(shared.authorizePublish('new').allow).toBe(true)
+    expect([own.revokeCause, own.confirm()]).toEqual(['deleted', false])
+  })
+
+  it('comes too late where another has taken the client id meanwhile', async () => {
+    const authorizer = authorizerOf(store())
+    const [late, own] = [await open(authorizer, 'u'), await open(authorizer, 'w')]
+    expect([own.confirm(), late.confirm()]).toEqual([true, false])
+    expect(own.revokeCause).toBeUndefined()
+  })
+
+  it('is refused where it could not take its client id in any case', async () => {
+    const authorizer = authorizerOf(store())
+    await logIn(authorizer, 'c', { username: 'w' })
+    expect(reasonOf(await authorizer.authenticate(provisional('u')))).toBe('client_id_taken')
+  })
+})
 
 describe('a client id that is connected already', () => {
   it.each(['u', 'w'])('changes hands within one account, and says from where to where (%s)', async username => {

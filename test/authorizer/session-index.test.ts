@@ -13,7 +13,7 @@ function sessionOf(principal: RecordKey, isAnonymous: boolean): LiveSession {
 
 const text = fc.constantFrom('', 'a', 'b', '__proto__', '["",""]')
 const step = fc.record({
-  isAdding: fc.boolean(),
+  act: fc.constantFrom('add', 'hold', 'remove'),
   index: fc.nat(20),
   principal: fc.record({ mountpoint: text, clientId: text, username: text }),
   isAnonymous: fc.boolean(),
@@ -24,12 +24,24 @@ it.each([true, false])('finds what a search through all sessions finds, with sha
     fc.property(fc.array(step, { maxLength: 40 }), steps => {
       const index = new SessionIndex(wildcard)
       const open: LiveSession[] = []
-      for (const { isAdding, index: place, principal, isAnonymous } of steps) {
-        if (isAdding) {
+      /** Those that hold their client ids, in the order in which they came to. */
+      let holders: LiveSession[] = []
+      for (const { act, index: place, principal, isAnonymous } of steps) {
+        const [chosen] = open.slice(place)
+        if (act === 'add') {
           const session = sessionOf(principal, isAnonymous)
           index.add(session)
           open.push(session)
-        } else for (const session of open.splice(place, 1)) index.remove(session)
+        } else if (chosen !== undefined) {
+          holders = holders.filter(session => session !== chosen)
+          if (act === 'hold') {
+            index.hold(chosen)
+            holders.push(chosen)
+          } else {
+            index.remove(chosen)
+            open.splice(place, 1)
+          }
+        }
 
         const { mountpoint, clientId, username } = principal
         const ofUser = open.filter(
@@ -37,12 +49,13 @@ it.each([true, false])('finds what a search through all sessions finds, with sha
             own.mountpoint === mountpoint && own.username === username && recordKey !== undefined,
         )
         const ofKey = ofUser.filter(session => session.principal.clientId === clientId)
-        const ofClientId = open.filter(
+        const ofClientId = holders.filter(
           ({ principal: own }) => own.mountpoint === mountpoint && own.clientId === clientId,
         )
         expect(new Set(index.of(principal))).toEqual(new Set(ofKey))
         expect(new Set(index.of({ ...principal, clientId: '*' }))).toEqual(new Set(wildcard ? ofUser : []))
         expect(index.holder(principal)).toBe(ofClientId.at(-1))
+        expect(open.filter(session => !index.isProvisional(session)).length).toBe(holders.length)
         expect(new Set(index.values())).toEqual(new Set(open))
         expect(index.size).toBe(open.length)
       }
