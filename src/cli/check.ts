@@ -7,12 +7,14 @@ import { quote } from '../errors.js'
 import { encodeRecordKey } from '../record/key.js'
 import { parseRecord } from '../record/parse.js'
 import type { AclRecord } from '../record/types.js'
-import { createRedisStore } from '../redis/index.js'
 import { collect, integer } from './arguments.js'
 import { CliFault, EXIT, printLine, readInput } from './io.js'
+import { addRedisOptions, openStore } from './redis.js'
 
 interface CheckOptions {
-  readonly redis?: string
+  /** `true` for the one that the environment names. */
+  readonly redis?: string | true
+  readonly cluster: boolean
   readonly keyPrefix?: string
   readonly publish?: readonly string[]
   readonly subscribe?: readonly string[]
@@ -37,16 +39,14 @@ type Verdict = { action: string; subject: string } & Decision
 
 /** Adds `check`. */
 export function addCheckCommand(program: Command): void {
-  program
+  const command = program
     .command('check')
     .summary('tell what a record allows, and why')
     .description(
       'Tells what a record allows: each request with its decision and the rule behind it, or the nearest ' +
         'rule and what it missed. Without a request it says whether the record itself can be used.',
     )
-    .argument('[record]', 'file with the JSON of a record, or - for standard input', '-')
-    .option('--redis <url>', 'read the record from this Redis instead, under the client id and the username')
-    .option('--key-prefix <text>', 'what stands before the keys in that Redis')
+    .argument('[record]', 'file with the JSON of a record, or - for standard input, which is the default')
     .option('-p, --publish <topic>', 'may the client publish to this topic name? (repeatable)', collect)
     .option('-s, --subscribe <filter>', 'may the client subscribe to this topic filter? (repeatable)', collect)
     .option('-r, --receive <topic>', 'may a message of this topic name be delivered? (repeatable)', collect)
@@ -56,12 +56,9 @@ export function addCheckCommand(program: Command): void {
     .addOption(new Option('-q, --qos <n>', 'QoS of the requests').argParser(integer(0, 2)).default(0))
     .option('--retain', 'publish with the retain flag', false)
     .option('--payload-size <bytes>', 'size of the published payload', integer(0, 268_435_456))
-    .addOption(
-      new Option('--semantics <mode>', 'read rules by the letter of MQTT, or as VerneMQ does')
-        .choices(['strict', 'vernemq'])
-        .default('strict'),
-    )
     .option('--json', 'print one JSON object', false)
+  const redis = 'read the record from Redis instead, under the client id and the username; by default that of REDIS_URL'
+  addRedisOptions(command, new Option('--redis [url]', redis))
     .addHelpText(
       'after',
       `
@@ -74,8 +71,9 @@ Examples:
     .action(check)
 }
 
-async function check(path: string, options: CheckOptions): Promise<void> {
-  const found = options.redis === undefined ? await fromFile(path, options) : await fromRedis(options.redis, options)
+async function check(path: string | undefined, options: CheckOptions): Promise<void> {
+  if (path !== undefined && options.redis !== undefined) throw new CliFault('name a record or --redis, not both')
+  const found = options.redis === undefined ? await fromFile(path ?? '-', options) : await fromRedis(options)
   if (found === undefined) {
     if (options.json) printLine(JSON.stringify({ record: null, allow: false, reason: 'bad_credentials' }))
     else {
@@ -95,13 +93,13 @@ async function fromFile(path: string, { semantics }: CheckOptions): Promise<Foun
   return { record: parseRecord(await readInput(path), { semantics }), key: undefined }
 }
 
-async function fromRedis(url: string, options: CheckOptions): Promise<Found | undefined> {
-  const { semantics, keyPrefix } = options
+async function fromRedis({ redis, ...options }: CheckOptions): Promise<Found | undefined> {
   const { mountpoint, clientId, username } = principalOf(options)
   if (username === '') throw new CliFault('--redis needs --username, and --client-id for a record of its own')
   if (clientId === '*')
     throw new CliFault("no client is let in under the client id '*': it names the record for all others")
-  await using store = createRedisStore(url, { semantics, ...(keyPrefix !== undefined && { keyPrefix }) })
+  const { REDIS_URL = '' } = process.env
+  await using store = await openStore({ ...options, redis: redis === true ? REDIS_URL : redis! })
   for (const id of new Set([clientId, '*'])) {
     const key = { mountpoint, clientId: id, username }
     const record = await store.get(key)

@@ -1,11 +1,11 @@
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { AUTHORIZER_DEFAULTS } from '../authorizer/options.js'
 import { quote, WardenError } from '../errors.js'
 import { parseBcryptHash } from '../password/index.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import type { RedisFinding, RedisStore } from '../redis/index.js'
-import { openStore, type StoreArguments } from './arguments.js'
 import { EXIT, printLine } from './io.js'
+import { addStoreOptions, openStore, type StoreArguments } from './redis.js'
 
 interface DoctorOptions extends StoreArguments {
   readonly lint: boolean
@@ -37,43 +37,32 @@ const LABELS = { ok: 'ok', info: 'note', warning: 'warning', failed: 'failed' } 
 
 /** Adds `doctor`. */
 export function addDoctorCommand(program: Command): void {
-  program
+  const doctor = program
     .command('doctor')
     .summary('tell whether a Redis has all that the records and their changes need')
     .description(
-      'Looks at a Redis as a node would use it: version, topology, eviction, what the user may do, whether a change is ' +
-        'heard and how soon, and clocks. Each line that is not "ok" says what to do. No record is written or changed; a ' +
-        'beat under our own prefix is, and expires within seconds.',
-    )
-    .addOption(new Option('--redis <url>', 'the Redis to look at').env('REDIS_URL'))
-    .option('--cluster', 'the URL is a node of a Redis Cluster: look at all its masters', false)
-    .option('--key-prefix <text>', 'what stands before the keys in that Redis')
-    .addOption(
-      new Option('--invalidation <mode>', 'how changes are to be heard')
-        .choices(['tracking', 'channel', 'none'])
-        .default('tracking'),
-    )
-    .addOption(
-      new Option('--semantics <mode>', 'for --lint: read rules by the letter of MQTT, or as VerneMQ does')
-        .choices(['strict', 'vernemq'])
-        .default('strict'),
+      'Looks at a Redis as a node would use it: version, topology, sentinels, replicas, eviction, what the user may do, ' +
+        'whether a change is heard and how soon, and clocks. Each line that is not "ok" says what to do. No record is ' +
+        'written or changed; a beat under our own prefix is, and expires within seconds.',
     )
     .option('--lint', `read the records too, up to ${MAX_RECORDS}, and name those that cannot be used`, false)
     .option('--json', 'print one JSON object', false)
+  addStoreOptions(doctor)
     .addHelpText(
       'after',
       `
 Exit codes: 0 nothing failed (there may be warnings), 1 something failed, 2 usage or fault
 
 Examples:
-  $ mqtt-warden doctor --redis redis://auth:secret@10.0.0.5:6379
-  $ mqtt-warden doctor --redis redis://10.0.0.5:7000 --cluster --lint --json`,
+  $ mqtt-warden doctor --redis redis://10.0.0.5:6379
+  $ REDIS_PASSWORD=… mqtt-warden doctor --redis redis+sentinel://10.0.0.5,10.0.0.6,10.0.0.7/mymaster
+  $ mqtt-warden doctor --redis redis+cluster://10.0.0.5:7000,10.0.0.6:7000 --lint --json`,
     )
-    .action(doctor)
+    .action(run)
 }
 
-async function doctor(options: DoctorOptions): Promise<void> {
-  await using store = openStore(options)
+async function run(options: DoctorOptions): Promise<void> {
+  await using store = await openStore(options)
   const findings = await store.check()
   const hasFailed = findings.some(({ level }) => level === 'failed')
   const isReadable = !findings.some(({ check, level }) => level === 'failed' && /^(connection|read)$/.test(check))

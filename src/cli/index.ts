@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help } from 'commander'
 import { WardenError } from '../errors.js'
 import { addCheckCommand } from './check.js'
 import { addDoctorCommand } from './doctor.js'
@@ -23,7 +23,13 @@ const program = new Command('mqtt-warden')
   )
   .version(version)
   .exitOverride()
-  .configureHelp({ showGlobalOptions: true })
+  .configureHelp({
+    showGlobalOptions: true,
+    // That a flag is not given by default goes without saying.
+    optionDescription: option => {
+      return option.defaultValue === false ? option.description : new Help().optionDescription(option)
+    },
+  })
   .showHelpAfterError('(--help tells more)')
 
 addPasswordCommands(program)

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
 import { text as readText } from 'node:stream/consumers'
-import { isCancel, password as promptPassword } from '@clack/prompts'
 
 /** Ends a command with an exit code; the message goes to standard error. */
 export class CliFault extends Error {
@@ -49,6 +48,8 @@ export async function readPassword({ confirm }: { confirm: boolean }): Promise<s
 }
 
 async function ask(message: string): Promise<string> {
+  // Loaded here, so that whoever is not asked need not wait for it.
+  const { isCancel, password: promptPassword } = await import('@clack/prompts')
   // On standard error, so that standard output holds nothing but the result.
   const answer = await promptPassword({ message, output: process.stderr })
   if (isCancel(answer)) throw new CliFault('cancelled')

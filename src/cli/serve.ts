@@ -1,16 +1,11 @@
 import { type Command, Option } from 'commander'
-import type { Semantics } from '../acl/types.js'
-import type { Invalidation } from '../redis/index.js'
 import { collect, integer } from './arguments.js'
 import { CliFault } from './io.js'
+import { addStoreOptions, type StoreArguments } from './redis.js'
 import type { ServerOptions } from './serve/server.js'
 
 /** What commander makes of the command line. */
-interface ServeOptions {
-  readonly redis?: string
-  readonly keyPrefix?: string
-  readonly semantics: Semantics
-  readonly invalidation: Invalidation
+interface ServeOptions extends StoreArguments {
   readonly port: number
   readonly listen: string
   readonly tlsCert?: string
@@ -36,26 +31,12 @@ export function addServeCommand(program: Command): void {
         'authentication of EMQX, RabbitMQ, mosquitto-go-auth and NanoMQ. Logs one line of JSON per event to ' +
         'standard output, and stops on SIGTERM and SIGINT when the requests under way are answered.',
     )
-    .addOption(new Option('--redis <url>', 'Redis with the records').env('REDIS_URL'))
-    .option('--key-prefix <text>', 'what stands before the keys in that Redis')
-    .addOption(
-      new Option('--semantics <mode>', 'read rules by the letter of MQTT, or as VerneMQ does')
-        .choices(['strict', 'vernemq'])
-        .default('strict'),
-    )
-    .addOption(
-      new Option(
-        '--invalidation <mode>',
-        'how changes are heard: Redis tracks keys, or, where it refuses, tools built on mqtt-warden tell what they write',
-      )
-        .choices(['tracking', 'channel'])
-        .default('tracking'),
-    )
     .addOption(new Option('-p, --port <n>', 'TCP port; 0 takes a free one').argParser(integer(0, 65_535)).default(8081))
     .option('--listen <host>', 'address to listen on', '127.0.0.1')
   addAccessOptions(serve)
   addBrokerOptions(serve)
-  serve.addHelpText('after', HELP).action(run)
+  // Without any invalidation the server would never be ready.
+  addStoreOptions(serve, ['tracking', 'channel']).addHelpText('after', HELP).action(run)
 }
 
 function addAccessOptions(serve: Command): void {
@@ -108,8 +89,7 @@ Examples:
   $ AUTH_SECRET=… mqtt-warden serve --redis redis://10.0.0.5 --listen 0.0.0.0 --secret-env AUTH_SECRET`
 
 async function run(options: ServeOptions): Promise<void> {
-  const { redis, listen } = options
-  if (redis === undefined) throw new CliFault('no Redis: give --redis <url> or set REDIS_URL')
+  const { listen } = options
   if ((options.tlsCert === undefined) !== (options.tlsKey === undefined)) {
     throw new CliFault('--tls-cert and --tls-key go together')
   }
@@ -130,7 +110,6 @@ async function run(options: ServeOptions): Promise<void> {
   }
   const server: ServerOptions = {
     ...options,
-    redis,
     secret,
     vernemq: vernemqNode && { nodes: vernemqNode, apiKey: fromEnvironment(options.vernemqKeyEnv, '--vernemq-key-env') },
   }

@@ -10,8 +10,13 @@ import { RedisRecordStore, type RedisStore } from './store.js'
 import { readTarget, templatePrefix } from './template.js'
 
 /**
- * Says which Redis is meant: a `redis://` or `rediss://` URL, options of ioredis (Sentinel's included), or an ioredis
- * client or Cluster, of version 5 or 6, that serves as a template.
+ * Says which Redis is meant: a URL, options of ioredis (Sentinel's included), or an ioredis client or Cluster, of version
+ * 5 or 6, that serves as a template.
+ *
+ * URLs, each with `rediss` in place of `redis` for TLS: `redis://user:password@host:6379/db` for one server;
+ * `redis+sentinel://user:password@host:26379,host2:26379/master/db` for the master of that name, with
+ * `?sentinelUsername=…&sentinelPassword=…` where the sentinels want a login; `redis+cluster://user:password@host:6379,host2`
+ * for a Cluster, by some of its nodes. User name, password and the master's name are percent-encoded.
  */
 export type RedisTarget =
   | string

@@ -40,7 +40,7 @@ export function checkTopology(info: ServerInfo, kind: 'single' | 'sentinel' | 'c
     return found('topology', 'failed', 'is a replica: it lags, and takes no writes', remedy)
   }
   if (kind !== 'cluster' && info.get('cluster_enabled') === '1') {
-    const remedy = 'hand an ioredis Cluster to createRedisStore'
+    const remedy = 'name the Cluster: redis+cluster://host:port'
     return found('topology', 'failed', 'is one of a Cluster, and has a part of the records only', remedy)
   }
   const replicas = Number(info.get('connected_slaves') ?? 0)

@@ -2,6 +2,7 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { type ClusterClient, isClusterClient, isNodeClient, type NodeClient } from './client.js'
 import { Connection } from './connection.js'
 import type { RedisSettings } from './options.js'
+import { readUrl } from './url.js'
 
 /** Where a server listens. */
 export interface Address {
@@ -36,26 +37,18 @@ export function readTarget(target: unknown): Template {
     return { kind: 'cluster', cluster: target }
   }
   if (isNodeClient(target)) return { kind: 'single', client: target }
-  if (typeof target === 'string') return { kind: 'single', client: readUrl(target) }
+  if (typeof target === 'string') return readText(target)
   if (typeof target === 'object' && target !== null && !Array.isArray(target)) {
     return { kind: 'single', client: createTemplate(target) }
   }
-  throw new TypeError('"target" argument must be a redis:// or rediss:// URL, ioredis options, or an ioredis client')
+  throw new TypeError('"target" argument must be the URL of a Redis, ioredis options, or an ioredis client')
 }
 
-/** Anything in the URL may be secret, so errors do not quote it. */
-function readUrl(target: string): NodeClient {
-  const url = URL.canParse(target) ? new URL(target) : undefined
-  if (url === undefined || !/^rediss?:$/.test(url.protocol)) {
-    throw new TypeError('"target" argument must be a valid redis:// or rediss:// URL')
-  }
-  // ioredis would take anything else for database 0.
-  if (!/^\/?\d*$/.test(url.pathname)) throw new TypeError('"target" argument must name its database by number')
-  try {
-    return createTemplate(target)
-  } catch {
-    throw new TypeError('"target" argument must be a URL with escaped user name and password')
-  }
+function readText(text: string): Template {
+  const address = readUrl(text)
+  if (address.kind === 'single') return { kind: 'single', client: createTemplate(address.options) }
+  const { nodes, options } = address
+  return { kind: 'cluster', cluster: { isCluster: true, startupNodes: nodes, options: { redisOptions: options } } }
 }
 
 /** Key prefix that the template would have used itself. */

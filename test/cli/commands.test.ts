@@ -1,35 +1,16 @@
-import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { verifyPassword } from 'mqtt-warden'
 import { createRedisStore } from 'mqtt-warden/redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Outcome, run } from '../helpers/cli.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const PASSHASH = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
 const PASSWORD = '38b3eff8baf56627478ec76a704e9b52'
 
-interface Outcome {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-function cli(args: readonly string[], input = ''): Promise<Outcome> {
-  return new Promise(resolve => {
-    const child = spawn(process.execPath, [CLI, ...args])
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', chunk => (stdout += chunk))
-    child.stderr.on('data', chunk => (stderr += chunk))
-    child.on('close', code => resolve({ code, stdout, stderr }))
-    child.stdin.on('error', () => {})
-    child.stdin.end(input)
-  })
-}
+const cli = (args: readonly string[], input = ''): Promise<Outcome> => run(args, { input })
 
 const RECORD = JSON.stringify({
   passhash: PASSHASH,

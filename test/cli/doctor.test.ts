@@ -1,24 +1,12 @@
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Outcome, run } from '../helpers/cli.js'
 import { startRedisCluster } from '../helpers/redis-cluster.js'
 import { freePort, type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const PASSHASH = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
 
-function doctor(...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise(resolve => {
-    const { REDIS_URL: _, ...env } = process.env
-    const child = spawn(process.execPath, [CLI, 'doctor', ...args], { env })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', chunk => (stdout += chunk))
-    child.stderr.on('data', chunk => (stderr += chunk))
-    child.on('close', code => resolve({ code, stdout, stderr }))
-  })
-}
+const doctor = (...args: readonly string[]): Promise<Outcome> => run(['doctor', ...args])
 
 const recordWith = (more: object): string =>
   JSON.stringify({ passhash: PASSHASH, publish_acl: [], subscribe_acl: [], ...more })
@@ -126,7 +114,7 @@ describe('mqtt-warden doctor', () => {
 
   it.each([
     [[], 'no Redis: give --redis <url> or set REDIS_URL'],
-    [['--redis', 'localhost'], '"target" argument must be a valid redis:// or rediss:// URL'],
+    [['--redis', 'localhost'], 'the URL of Redis (--redis or REDIS_URL) must be redis://host:6379, '],
     [['--redis', 'redis://h', '--invalidation', 'push'], "argument 'push' is invalid"],
   ])('ends with 2 after %j', async (args, message) => {
     const { code, stderr } = await doctor(...args)

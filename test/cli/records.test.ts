@@ -1,21 +1,13 @@
-import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { createAuthorizer, verifyPassword } from 'mqtt-warden'
 import { createRedisStore, type RedisStore } from 'mqtt-warden/redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type Outcome, run } from '../helpers/cli.js'
 import { eventually } from '../helpers/eventually.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const PASSHASH = '$2a$04$abcdefghijklmnopqrstuuJ6zrjCk0vJKgVDsJrGzBbXxCMCDPRF2'
 const key = (clientId: string, username = 'plant') => ({ mountpoint: '', clientId, username })
 const record = (pattern: string) => ({ passhash: PASSHASH, publishAcl: [{ pattern }], subscribeAcl: [] })
-
-interface Outcome {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
 
 let redis: RedisServer
 let store: RedisStore
@@ -23,15 +15,7 @@ const cleanups: (() => Promise<void>)[] = []
 
 /** Runs a command on the Redis of the test, named by the environment as in a shell. */
 function cli(args: readonly string[], input = ''): Promise<Outcome> {
-  return new Promise(resolve => {
-    const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, REDIS_URL: redis.url } })
-    const outcome = { stdout: '', stderr: '' }
-    child.stdout.on('data', chunk => (outcome.stdout += chunk))
-    child.stderr.on('data', chunk => (outcome.stderr += chunk))
-    child.on('close', code => resolve({ code, ...outcome }))
-    child.stdin.on('error', () => {})
-    child.stdin.end(input)
-  })
+  return run(args, { input, env: { REDIS_URL: redis.url } })
 }
 
 /** A process that decides: this one. */
@@ -105,7 +89,7 @@ describe('mqtt-warden put', () => {
     [['p7', 'plant', '--expires-at', 'soon'], 'must be a date, Unix seconds, or "never"'],
     [['p7', 'plant', '--if-match', 'abc'], 'must be 64 hex digits in lower case, or "none"'],
     [['p7', 'plant', '--receipt', '0'], 'must be an integer from 1 to 600000'],
-    [['p7', 'plant', '-f', '-', '--redis', 'http://x'], 'must be a valid redis:// or rediss:// URL'],
+    [['p7', 'plant', '-f', '-', '--redis', 'http://x'], 'must be redis://host:6379, redis+sentinel://'],
     [['p7'], "missing required argument 'username'"],
   ])('ends %j with 2, says why, and writes nothing', async (args, message) => {
     const { code, stdout, stderr } = await cli(['put', ...(args as string[])])

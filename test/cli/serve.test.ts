@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
@@ -6,14 +6,13 @@ import { request as httpsRequest } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createRedisStore } from 'mqtt-warden/redis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { CERTIFICATE, CERTIFICATE_KEY } from '../helpers/certificate.js'
+import { launch, type Outcome, run } from '../helpers/cli.js'
 import { eventually } from '../helpers/eventually.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const SECRET = 'a-secret-of-the-path'
 const PASSWORD = '38b3eff8baf56627478ec76a704e9b52'
 const PUMP = { mountpoint: '', clientId: 'pump-1', username: 'plant' }
@@ -36,26 +35,12 @@ interface Served {
 
 const running: Served[] = []
 
-function launch(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const { REDIS_URL: _, ...inherited } = process.env
-  const child = spawn(process.execPath, [CLI, 'serve', ...args], { env: { ...inherited, ...env } })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', chunk => (stdout += chunk))
-  child.stderr.on('data', chunk => (stderr += chunk))
-  const ended = new Promise<number | null>(resolve => child.once('close', resolve))
-  return { child, ended, output: () => ({ stdout, stderr }) }
-}
-
 /** Runs a command line that ends by itself. */
-async function ending(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const { ended, output } = launch(args, env)
-  const code = await ended
-  return { code, ...output() }
-}
+const ending = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> =>
+  run(['serve', ...args], { env })
 
 async function serve(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Served> {
-  const { child, ended, output } = launch(['--port', '0', ...args], env)
+  const { child, ended, output } = launch(['serve', '--port', '0', ...args], env)
   const lines = (): Line[] => {
     const [...complete] = output().stdout.split('\n').slice(0, -1)
     return complete.map(line => JSON.parse(line) as Line)
@@ -74,7 +59,7 @@ async function serve(args: readonly string[], env: Readonly<Record<string, strin
     },
     async stop(signal = 'SIGTERM') {
       if (child.exitCode === null) child.kill(signal)
-      return ended
+      return (await ended).code
     },
   }
   running.push(served)

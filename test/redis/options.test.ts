@@ -64,8 +64,8 @@ describe('the target of createRedisStore', () => {
     expect(() => createRedisStore(options)).toThrow(new TypeError(message))
   })
 
-  const kinds = '"target" argument must be a redis:// or rediss:// URL, ioredis options, or an ioredis client'
-  const url = '"target" argument must be a valid redis:// or rediss:// URL'
+  const kinds = '"target" argument must be the URL of a Redis, ioredis options, or an ioredis client'
+  const url = expect.stringMatching(/^"target" argument must be redis:\/\/host:6379, redis\+sentinel:\/\/host:26379,/)
 
   it.each([
     [undefined, kinds],
@@ -76,11 +76,11 @@ describe('the target of createRedisStore', () => {
     ['localhost', url],
     ['http://localhost', url],
     ['redis://:::secret', url],
-    ['redis://u:%E0%A4%A@h', '"target" argument must be a URL with escaped user name and password'],
+    ['redis://u:%E0%A4%A@h', '"target" argument must have its user name and password percent-encoded'],
     ['redis://localhost/production', '"target" argument must name its database by number'],
     ['redis://localhost/3x', '"target" argument must name its database by number'],
   ])('refuses %j', (target, message) => {
-    expect(() => createRedisStore(target as never)).toThrow(new TypeError(message))
+    expect(() => createRedisStore(target as never)).toThrow(expect.objectContaining({ name: 'TypeError', message }))
   })
 
   const client = <T extends { disconnect(): void }>(made: T): T => {
@@ -91,6 +91,8 @@ describe('the target of createRedisStore', () => {
   it.each<[string, () => RedisTarget]>([
     ['a redis:// URL', () => 'redis://user:p%40ss@localhost:6380/3'],
     ['a rediss:// URL', () => 'rediss://localhost'],
+    ['the URL of a master that sentinels name', () => 'redis+sentinel://localhost,[::1]:26380/main'],
+    ['the URL of a Cluster', () => 'rediss+cluster://localhost:7000,localhost:7001'],
     ['options', () => ({ host: 'localhost', port: 6380 })],
     ['options of Sentinel', () => ({ sentinels: [{ host: 'localhost', port: 26379 }], name: 'main' })],
     ['a path of a Unix socket', () => ({ path: '/run/redis.sock' })],

@@ -4,8 +4,9 @@ import { hashPassword } from '../../password/index.js'
 import { parseRecord } from '../../record/parse.js'
 import type { AclRecord, RecordKey } from '../../record/types.js'
 import type { RedisStore } from '../../redis/index.js'
-import { addStoreOptions, collect, openStore, type StoreArguments } from '../arguments.js'
+import { collect } from '../arguments.js'
 import { CliFault, readInput, readPassword } from '../io.js'
+import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
 import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
 interface PutArguments extends StoreArguments, WriteArguments {
@@ -58,7 +59,7 @@ Examples:
 
 async function run(clientId: string, username: string, options: PutArguments): Promise<void> {
   const key = { mountpoint: options.mountpoint, clientId, username }
-  await using store = openStore(options)
+  await using store = await openStore(options)
   const { record, ifMatch } =
     options.file === undefined ? await fromFlags(store, key, options) : await fromFile(options)
   const conditions = { ...(ifMatch !== undefined && { ifMatch }), ...writeOptions(options) }

@@ -2,8 +2,8 @@ import type { Command } from 'commander'
 import { encodeRecordKey } from '../../record/key.js'
 import { serializeRecord } from '../../record/serialize.js'
 import type { NodeInfo } from '../../store/types.js'
-import { addStoreOptions, openStore, type StoreArguments } from '../arguments.js'
 import { CliFault, EXIT, printLine, warnLine } from '../io.js'
+import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
 
 interface GetArguments extends StoreArguments {
   readonly mountpoint: string
@@ -56,7 +56,7 @@ export function addReadCommands(program: Command): void {
 }
 
 async function runGet(clientId: string, username: string, options: GetArguments): Promise<void> {
-  await using store = openStore(options)
+  await using store = await openStore(options)
   for (const id of new Set([clientId, '*'])) {
     const key = { mountpoint: options.mountpoint, clientId: id, username }
     const stored = await store.getStored(key)
@@ -76,7 +76,7 @@ async function runGet(clientId: string, username: string, options: GetArguments)
 }
 
 async function runList({ clientId, username, mountpoint, ...options }: ListArguments): Promise<void> {
-  await using store = openStore(options)
+  await using store = await openStore(options)
   const wanted = Object.entries({ clientId, username, mountpoint }).filter(([, value]) => value !== undefined)
   let found = 0
   for await (const key of store.scan()) {
@@ -88,7 +88,7 @@ async function runList({ clientId, username, mountpoint, ...options }: ListArgum
 }
 
 async function runNodes(options: StoreArguments & { readonly json: boolean }): Promise<void> {
-  await using store = openStore(options)
+  await using store = await openStore(options)
   const nodes = await store.nodes()
   if (options.json) printLine(JSON.stringify(nodes, undefined, 2))
   else for (const node of nodes) printLine(describeNode(node))

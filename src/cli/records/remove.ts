@@ -8,8 +8,8 @@ import { serializeRecord } from '../../record/serialize.js'
 import type { AclRecord, RecordKey } from '../../record/types.js'
 import type { RedisStore } from '../../redis/index.js'
 import type { StoredRecord } from '../../store/types.js'
-import { addStoreOptions, openStore, type StoreArguments } from '../arguments.js'
 import { CliFault, EXIT, warnLine } from '../io.js'
+import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
 import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
 interface RemoveArguments extends StoreArguments, WriteArguments {
@@ -53,7 +53,7 @@ export function addRemoveCommands(program: Command): void {
 
 async function runDelete(clientId: string, username: string, options: RemoveArguments): Promise<void> {
   const key = { mountpoint: options.mountpoint, clientId, username }
-  await using store = openStore(options)
+  await using store = await openStore(options)
   await remove(store, key, options)
 }
 
@@ -72,7 +72,7 @@ async function remove(store: RedisStore, key: RecordKey, options: RemoveArgument
 async function runBan(clientId: string, username: string, options: BanArguments): Promise<void> {
   if (clientId === '*') throw new CliFault("'*' is no device: delete its record to keep all of them out")
   const key = { mountpoint: options.mountpoint, clientId, username }
-  await using store = openStore(options)
+  await using store = await openStore(options)
   const stored = await store.getStored(key)
   const ban = stored && banOf(stored.record)
   const conditions: RemoveArguments = { ...options, ifMatch: options.ifMatch ?? stored?.digest ?? null }

@@ -1,4 +1,3 @@
-import { Redis } from 'ioredis'
 import type { Authorizer } from '../../authorizer/index.js'
 import type { Endpoint, EndpointAccess } from '../../endpoint/index.js'
 import { createEmqxHandler, createGoAuthHandler, createNanomqHandler, createRabbitmqHandler } from '../../http/index.js'
@@ -9,6 +8,7 @@ import {
   enforceOnVernemq,
   type VernemqEnforcement,
 } from '../../vernemq/index.js'
+import { asFault, openClient } from '../redis.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'
 import type { ServerOptions } from './server.js'
@@ -42,15 +42,16 @@ interface Enforced extends AsyncDisposable {
 }
 
 /** Carries changes to the nodes of a VerneMQ cluster; what several such servers share is kept in the same Redis. */
-export function enforce(
+export async function enforce(
   authorizer: Authorizer,
-  { redis: url, vernemq }: ServerOptions,
+  options: ServerOptions,
   log: Log,
   metrics: Metrics,
-): Enforced | undefined {
+): Promise<Enforced | undefined> {
+  const { vernemq } = options
   if (vernemq === undefined) return undefined
-  const admin = createVernemqAdmin(vernemq)
-  const redis = new Redis(url, { commandTimeout: 2_000, maxRetriesPerRequest: 1, enableOfflineQueue: false })
+  const admin = asFault(() => createVernemqAdmin(vernemq))
+  const redis = await openClient(options)
   redis.on('error', error => log.error(error, 'vernemq peers'))
   const enforcement = enforceOnVernemq(authorizer, admin, {
     peers: createRedisPeers(redis),

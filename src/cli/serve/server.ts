@@ -2,12 +2,10 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Semantics } from '../../acl/types.js'
 import { createAuthorizer } from '../../authorizer/index.js'
 import { createEndpointServer, type EndpointServerOptions } from '../../endpoint/index.js'
-import { createRedisStore, type Invalidation } from '../../redis/index.js'
-import type { RecordStore } from '../../store/types.js'
 import { CliFault } from '../io.js'
+import { asFault, openStore, type StoreArguments } from '../redis.js'
 import { createEndpoints, enforce } from './endpoints.js'
 import { Health } from './health.js'
 import { Log } from './log.js'
@@ -15,11 +13,7 @@ import { Metrics } from './metrics.js'
 import { createListener, type Page } from './routes.js'
 
 /** What `serve` was told, checked as far as the command line goes. */
-export interface ServerOptions {
-  readonly redis: string
-  readonly keyPrefix?: string
-  readonly semantics: Semantics
-  readonly invalidation: Invalidation
+export interface ServerOptions extends StoreArguments {
   readonly port: number
   readonly listen: string
   readonly tlsCert?: string
@@ -40,11 +34,11 @@ export async function runServer(options: ServerOptions): Promise<void> {
   const log = new Log()
   const metrics = new Metrics()
   const tls = await readTls(options)
-  await using store = openStore(options)
+  await using store = await openStore(options)
   await using authorizer = createAuthorizer({ store, unknownPayloadSize: options.unknownFacts })
   log.follow(authorizer)
   metrics.follow(authorizer)
-  await using enforced = asFault(() => enforce(authorizer, options, log, metrics))
+  await using enforced = await enforce(authorizer, options, log, metrics)
   const health = new Health(authorizer, store)
   const pages = new Map<string, () => Page | Promise<Page>>([
     ['/health/live', () => health.live()],
@@ -81,21 +75,6 @@ async function readPem(path: string): Promise<Buffer> {
     return await readFile(path)
   } catch (error) {
     throw new CliFault(`${path}: ${(error as Error).message}`)
-  }
-}
-
-function openStore({ redis, keyPrefix, semantics, invalidation }: ServerOptions): RecordStore {
-  return asFault(() =>
-    createRedisStore(redis, { semantics, invalidation, ...(keyPrefix !== undefined && { keyPrefix }) }),
-  )
-}
-
-/** What the command line got wrong, in one line and without a stack. */
-function asFault<T>(make: () => T): T {
-  try {
-    return make()
-  } catch (error) {
-    throw new CliFault((error as Error).message)
   }
 }
 
