@@ -134,6 +134,7 @@ export {
   type ReceiptRow,
   type RecordStore,
   type SharedState,
+  type SilentNode,
   type StoredRecord,
   type StoreEvent,
   type StoreLink,

@@ -1,55 +1,42 @@
-import type { RevokedEvent } from '../authorizer/events.js'
-import type { Session, SessionChange } from '../authorizer/types.js'
+import type { RevokeCause, Session, SessionChange } from '../authorizer/types.js'
+import type { ChangeEffects } from '../store/types.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
 import { dropFilters } from './stored.js'
-import { tidySession } from './tidy.js'
+import { tidyInTime, tidySession } from './tidy.js'
 import { isUncovered } from './verdict.js'
-
-/** What became of the subscriptions of a client, for receipts. */
-type Effects = { readonly subscriptionsDropped: number } | { readonly failed?: string }
 
 /** Makes what happens to sessions happen to their clients. One listener for all: there may be a million sessions. */
 export class Enforcer {
   readonly #context: Context
-  /** Sessions that were revoked, maybe before anybody knew whose they are. */
-  readonly #revoked: WeakSet<Session> = new WeakSet()
 
   constructor(context: Context) {
     this.#context = context
-    context.authorizer.on('revoked', this.#cut)
   }
 
-  /** Begins to follow a member, until its session ends. */
+  /** Begins to follow a member, until its session ends. One that is revoked already is for its login to refuse. */
   follow({ session }: Member): void {
+    if (session.revokeCause !== undefined) return
     session.onChange(this.#change)
+    session.onRevoked(this.#cut)
   }
 
-  isRevoked(session: Session): boolean {
-    return this.#revoked.has(session)
-  }
-
-  stop(): void {
-    this.#context.authorizer.off('revoked', this.#cut)
-  }
-
-  readonly #change = async ({ session }: SessionChange): Promise<Effects> => {
+  readonly #change = async ({ session }: SessionChange): Promise<ChangeEffects> => {
     const member = this.#context.members.bySession(session)
     if (member === undefined) return {}
     const subscriptionsDropped = await this.#context.attempt(narrowMember(this.#context, member), 'persistence')
     return subscriptionsDropped === undefined ? { failed: 'subscriptions were not dropped' } : { subscriptionsDropped }
   }
 
-  readonly #cut = ({ session, cause }: RevokedEvent): void => {
-    this.#revoked.add(session)
+  readonly #cut = (cause: RevokeCause, session: Session): ChangeEffects | undefined => {
     const member = this.#context.members.bySession(session)
-    if (member === undefined) return
+    if (member === undefined) return undefined
     const { client } = member
     client.close()
-    if (client.clean || (cause !== 'deleted' && cause !== 'expired')) return
+    if (client.clean || (cause !== 'deleted' && cause !== 'expired')) return undefined
     // Nothing may wait for an account that is no more, or for the next one under its client id.
     const tidied = member.ended().then(() => tidySession(this.#context, client.id))
-    void this.#context.attempt(tidied, 'persistence')
+    return { later: tidyInTime(this.#context, tidied) }
   }
 }
 

@@ -126,7 +126,7 @@ function dropStored(context: Context, { client, session }: Member): Promise<read
 }
 
 function endedMeanwhile({ broker, isClosed }: Context, { session }: Member, attempt: Attempt): Error | undefined {
-  if (attempt.enforcer.isRevoked(session)) return refusal('revoked')
+  if (session.revokeCause !== undefined) return refusal('revoked')
   const isGone = attempt.signal.aborted || attempt.client.closed || broker.closed || isClosed
   return isGone ? refusal('closed') : undefined
 }

@@ -72,7 +72,6 @@ export function protect(broker: Aedes, authorizer: Authorizer, options: ProtectO
 
 class BrokerProtection implements Protection {
   readonly #context: Context
-  readonly #enforcer: Enforcer
   readonly #restore: () => void
   readonly #stopTidying: () => void
   #closing: Promise<void> | undefined
@@ -80,11 +79,11 @@ class BrokerProtection implements Protection {
   constructor(context: Context) {
     const { broker, guests } = context
     this.#context = context
-    this.#enforcer = new Enforcer(context)
+    const enforcer = new Enforcer(context)
     this.#restore = installHooks(broker, {
       ours: {
         preConnect: preConnectHook(context),
-        authenticate: authenticateHook(context, this.#enforcer),
+        authenticate: authenticateHook(context, enforcer),
         authorizePublish: publishHook(context),
         authorizeSubscribe: subscribeHook(context),
         authorizeForward: forwardHook(context),
@@ -142,7 +141,6 @@ class BrokerProtection implements Protection {
     await this.#context.attempt(Promise.all(ended), 'close')
     for (const member of members.live()) members.end(member)
     await this.#context.claims.close()
-    this.#enforcer.stop()
     this.#context.gate.uninstall()
     const { broker } = this.#context
     broker.off('clientDisconnect', this.#onDisconnect)

@@ -1,3 +1,4 @@
+import type { Acl } from '../acl/types.js'
 import type { RecordKey } from '../record/types.js'
 import type { SessionOwner } from './owners.js'
 
@@ -7,6 +8,8 @@ export class Sleepers {
   readonly #byAccount: Map<string, Set<string>> = new Map()
   /** Moments of the monotonic clock at which accounts end; those that do. */
   readonly #ends: Map<string, number> = new Map()
+  /** Rules that sessions were last tidied by. They live only as long as others need them. */
+  readonly #tidiedBy: Map<string, WeakRef<Acl>> = new Map()
   readonly #max: number
 
   /** @param max Beyond it, the one longest asleep is no longer followed. */
@@ -38,6 +41,16 @@ export class Sleepers {
     else this.#ends.delete(clientId)
   }
 
+  /** Takes note that nothing is stored which these rules do not cover. */
+  tidied(clientId: string, acl: Acl): void {
+    if (this.#owners.has(clientId)) this.#tidiedBy.set(clientId, new WeakRef(acl))
+  }
+
+  /** Whether these rules are those that a session was last tidied by: who is told twice of a change does it once. */
+  isTidy(clientId: string, acl: Acl): boolean {
+    return this.#tidiedBy.get(clientId)?.deref() === acl
+  }
+
   /** Client ids of the sessions whose accounts have ended. */
   overdue(): readonly string[] {
     const now = performance.now()
@@ -46,6 +59,7 @@ export class Sleepers {
 
   delete(clientId: string): void {
     this.#ends.delete(clientId)
+    this.#tidiedBy.delete(clientId)
     const owner = this.#owners.get(clientId)
     if (owner === undefined) return
     this.#owners.delete(clientId)

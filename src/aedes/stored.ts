@@ -1,13 +1,18 @@
+import type { ChangeEffects } from '../store/types.js'
 import type { Message, Persistence, QueuedPacket, Subscription } from './broker.js'
 
-/** Removes everything the broker keeps for a client id that is not connected: subscriptions, queue and wills. */
-export async function wipeSession(persistence: Persistence, clientId: string): Promise<void> {
-  await dropFromQueue(persistence, clientId, () => true)
-  await dropFilters(persistence, clientId, () => true)
+/**
+ * Removes everything the broker keeps for a client id that is not connected: subscriptions, queue and wills. Resolves
+ * with how much there was.
+ */
+export async function wipeSession(persistence: Persistence, clientId: string): Promise<ChangeEffects> {
+  const queued = await dropFromQueue(persistence, clientId, () => true)
+  const filters = await dropFilters(persistence, clientId, () => true)
   // Once more, for what was queued before the last subscription went.
-  await dropFromQueue(persistence, clientId, () => true)
+  const late = await dropFromQueue(persistence, clientId, () => true)
   await persistence.cleanIncoming?.({ id: clientId })
   await dropWills(persistence, clientId)
+  return { subscriptionsDropped: filters.length, messagesDropped: queued + late }
 }
 
 /**
@@ -28,14 +33,15 @@ export async function dropFilters(
 
 /**
  * Takes packets off the queue of a client id that is not connected, as if the client had acknowledged them: the only
- * way every persistence has.
+ * way every persistence has. Resolves with the number of messages.
  */
 export async function dropFromQueue(
   persistence: Persistence,
   clientId: string,
   isUnwanted: (packet: QueuedPacket) => boolean,
-): Promise<void> {
+): Promise<number> {
   const client = { id: clientId }
+  let messages = 0
   // A persistence may hand out only the head of a long queue.
   for (let dropped = -1; dropped !== 0; ) {
     dropped = 0
@@ -47,9 +53,12 @@ export async function dropFromQueue(
       while (taken.has(messageId)) messageId++
       packet.messageId ??= messageId++
       await persistence.outgoingUpdate(client, packet)
-      if ((await persistence.outgoingClearMessageId(client, packet)) !== undefined) dropped++
+      if ((await persistence.outgoingClearMessageId(client, packet)) === undefined) continue
+      dropped++
+      if (packet.cmd === 'publish') messages++
     }
   }
+  return messages
 }
 
 /** Removes the wills of a client id, whichever broker stored them. */

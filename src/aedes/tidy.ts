@@ -1,4 +1,6 @@
+import { Tally } from '../authorizer/tally.js'
 import type { Access } from '../authorizer/types.js'
+import type { ChangeEffects } from '../store/types.js'
 import { accountJudge, isGone } from './account.js'
 import type { QueuedPacket } from './broker.js'
 import type { Context } from './context.js'
@@ -12,64 +14,106 @@ const EXPIRY_LOOK_MS = 1_000
 
 /**
  * Follows the changes and the ends of records for sessions whose clients are away: what the rules no longer cover
- * leaves the store, and a session without an account leaves it whole. Runs behind, one session at a time; nobody waits
- * for it, since the next login makes the same check, and every delivery its own.
+ * leaves the store, and a session without an account leaves it whole. Runs behind, one session at a time. Nobody waits
+ * for it but receipts, since the next login makes the same check, and every delivery its own.
  *
  * @returns What ends it.
  */
 export function tidyUp(context: Context): () => void {
-  const waiting = new Set<string>()
+  const waiting = new Map<string, Batch>()
   let isRunning = false
   const run = async (): Promise<void> => {
     if (isRunning) return
     isRunning = true
-    for (const clientId of waiting) {
+    for (const [clientId, batch] of waiting) {
       waiting.delete(clientId)
-      await context.attempt(tidySession(context, clientId), 'persistence')
+      batch.add(await tidyInTime(context, tidySession(context, clientId)))
     }
     isRunning = false
   }
-  const tidy = (clientIds: Iterable<string>): void => {
-    for (const clientId of clientIds) waiting.add(clientId)
+  const tidy = (clientIds: readonly string[]): ChangeEffects | undefined => {
+    if (clientIds.length === 0) return undefined
+    // What waits already is counted for the change that came first.
+    const earlier = new Set(clientIds.flatMap(clientId => waiting.get(clientId) ?? []))
+    const fresh = clientIds.filter(clientId => !waiting.has(clientId))
+    const batch = new Batch(fresh.length)
+    for (const clientId of fresh) waiting.set(clientId, batch)
     void run()
+    return { later: Promise.all([...earlier].map(({ done }) => done)).then(() => batch.done) }
   }
   const unwatch = context.authorizer.store.watch(event => {
-    if (event.type === 'changed') tidy(context.sleepers.concernedBy(event.key))
+    return event.type === 'changed' ? tidy(context.sleepers.concernedBy(event.key)) : undefined
   })
   const timer = setInterval(() => tidy(context.sleepers.overdue()), EXPIRY_LOOK_MS).unref()
   return () => {
     clearInterval(timer)
     unwatch()
+    for (const batch of waiting.values()) batch.add({})
     waiting.clear()
   }
 }
 
-/** Brings one stored session in line with what its account may do now; wipes it when there is no account any more. */
-export async function tidySession(context: Context, clientId: string): Promise<void> {
+/** The stored sessions that one change concerns. */
+class Batch {
+  /** Resolves with what was done to all of them. */
+  readonly done: Promise<ChangeEffects>
+  readonly #tally: Tally = new Tally()
+  #left: number
+  #finish: () => void = () => {}
+
+  constructor(size: number) {
+    this.#left = size
+    this.done = new Promise(resolve => {
+      this.#finish = () => resolve(this.#tally.effects)
+    })
+    if (size === 0) this.#finish()
+  }
+
+  /** One more is done. */
+  add(effects: ChangeEffects): void {
+    this.#tally.add(effects)
+    if (--this.#left === 0) this.#finish()
+  }
+}
+
+/** Waits for a tidying at most as long as the deadline. */
+export async function tidyInTime(context: Context, tidied: Promise<ChangeEffects>): Promise<ChangeEffects> {
+  return (await context.attempt(tidied, 'persistence')) ?? { failed: 'a stored session could not be tidied' }
+}
+
+/**
+ * Brings one stored session in line with what its account may do now; wipes it when there is no account any more.
+ * Resolves with what was taken away.
+ */
+export function tidySession(context: Context, clientId: string): Promise<ChangeEffects> {
   const { authorizer, claims, sleepers, gate, persistence } = context
-  await claims.run(clientId, async () => {
+  return claims.run(clientId, async () => {
     const owner = sleepers.ownerOf(clientId)
     // Its client may be back by now.
-    if (owner === undefined) return
+    if (owner === undefined) return {}
+    const { mountpoint, username } = owner
+    const granted = await authorizer.access({ mountpoint, clientId, username })
+    if (granted.allow) {
+      const { leftMs, compiled } = granted.access
+      sleepers.expectEnd(clientId, leftMs)
+      if (sleepers.isTidy(clientId, compiled.acl)) return {}
+    } else if (!isGone(granted.reason)) return {}
     if (!(await begin(context, clientId, owner))) {
       sleepers.delete(clientId)
-      return
+      return {}
     }
-    const { mountpoint, username } = owner
     let isWiped = false
     try {
-      const granted = await authorizer.access({ mountpoint, clientId, username })
-      if (granted.allow) {
-        sleepers.expectEnd(clientId, granted.access.leftMs)
-        await gate.exclusively(clientId, () => narrowSleeper(context, granted.access))
-      } else if (isGone(granted.reason)) {
-        await gate.exclusively(clientId, () => wipeSession(persistence, clientId))
-        isWiped = true
-      }
+      const effects = await gate.exclusively(clientId, () => {
+        return granted.allow ? narrowSleeper(context, granted.access) : wipeSession(persistence, clientId)
+      })
+      if (granted.allow) sleepers.tidied(clientId, granted.access.compiled.acl)
+      else isWiped = true
+      return effects
     } finally {
       await finish(context, clientId, isWiped)
+      if (isWiped) sleepers.delete(clientId)
     }
-    if (isWiped) sleepers.delete(clientId)
   })
 }
 
@@ -94,7 +138,7 @@ function finish({ registry }: Context, clientId: string, isWiped: boolean): Prom
 }
 
 /** Takes from a sleeping session what its account may no longer have: queued messages, then stored subscriptions. */
-async function narrowSleeper(context: Context, access: Access): Promise<void> {
+async function narrowSleeper(context: Context, access: Access): Promise<ChangeEffects> {
   const { authorizer, persistence } = context
   const { principal, compiled } = access
   const { clientId } = principal
@@ -102,6 +146,7 @@ async function narrowSleeper(context: Context, access: Access): Promise<void> {
   // First the queue: with the last subscription, Redis drops the list of what is queued, but not the messages.
   const isUnwanted = ({ cmd, topic }: QueuedPacket) =>
     cmd === 'publish' && topic !== undefined && !compiled.authorizeReceive(principal, topic).allow
-  await dropFromQueue(persistence, clientId, isUnwanted)
-  await dropFilters(persistence, clientId, subscription => isUncovered(context, judge, subscription))
+  const messagesDropped = await dropFromQueue(persistence, clientId, isUnwanted)
+  const dropped = await dropFilters(persistence, clientId, subscription => isUncovered(context, judge, subscription))
+  return { subscriptionsDropped: dropped.length, messagesDropped }
 }

@@ -14,7 +14,7 @@ import type {
 } from '../acl/types.js'
 import type { RecordKey } from '../record/types.js'
 import { sumEffects } from '../store/listeners.js'
-import type { ChangeEffects } from '../store/types.js'
+import type { ChangeEffects, Reaction } from '../store/types.js'
 import type { Account } from './accounts.js'
 import type { Allowance } from './allowance.js'
 import { appended, type Listeners, listOf, once, without } from './listener-list.js'
@@ -24,7 +24,7 @@ import type { Epoch } from './trust.js'
 import type { RevokeCause, Session, SessionChange } from './types.js'
 
 type ChangeListener = Parameters<Session['onChange']>[0]
-type RevokeListener = (cause: RevokeCause) => void
+type RevokeListener = Parameters<Session['onRevoked']>[0]
 
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -138,7 +138,7 @@ export class LiveSession implements Session {
   }
 
   onRevoked(listener: RevokeListener): () => void {
-    if (this.#cause !== undefined) this.#tellRevoked(listener, this.#cause)
+    if (this.#cause !== undefined) void this.#tellRevoked(listener, this.#cause)
     else if (!this.isEnded) this.#revokeListeners = appended(this.#revokeListeners, listener)
     return once(() => {
       this.#revokeListeners = without(this.#revokeListeners, listener)
@@ -152,16 +152,14 @@ export class LiveSession implements Session {
     if (!wasRevoked) this.#context.closed(this)
   }
 
-  /** Ends the session with a cause. Returns whether it was not ended before. */
-  revoke(cause: RevokeCause): boolean {
-    if (this.isEnded) return false
+  /** Ends the session, which has not ended before, with a cause. Resolves with what the listeners did about it. */
+  revoke(cause: RevokeCause): Promise<ChangeEffects> | undefined {
     const listeners = this.#revokeListeners
     this.#cause = cause
     this.#end('revoked')
     this.#context.closed(this)
     this.#controller?.abort(cause)
-    this.#tellRevoked(listeners, cause)
-    return true
+    return this.#tellRevoked(listeners, cause)
   }
 
   /**
@@ -233,16 +231,7 @@ export class LiveSession implements Session {
 
   /** Calls the listeners for changes, if there are any. Resolves with what they did when all have finished. */
   tell(change: SessionChange): Promise<ChangeEffects> | undefined {
-    if (this.#changeListeners === undefined) return undefined
-    const told = listOf(this.#changeListeners).map(async listener => {
-      try {
-        return (await listener(change)) ?? undefined
-      } catch (error) {
-        this.#context.failed(error, 'listener of onChange')
-        return { failed: error instanceof Error ? error.message : 'a listener of onChange failed' }
-      }
-    })
-    return Promise.all(told).then(sumEffects)
+    return this.#call(this.#changeListeners, 'onChange', listener => listener(change))
   }
 
   /** The check that keeps the bound: whatever timers and sweeps did or did not do, it is made at every decision. */
@@ -259,14 +248,26 @@ export class LiveSession implements Session {
     return isTrusted ? undefined : denied('store_unavailable')
   }
 
-  #tellRevoked(listeners: Listeners<RevokeListener>, cause: RevokeCause): void {
-    for (const listener of listOf(listeners)) {
+  #tellRevoked(listeners: Listeners<RevokeListener>, cause: RevokeCause): Promise<ChangeEffects> | undefined {
+    return this.#call(listeners, 'onRevoked', listener => listener(cause, this))
+  }
+
+  /** Calls listeners within the turn. Resolves with what they did when all have finished; never rejects. */
+  #call<L extends ChangeListener | RevokeListener>(
+    listeners: Listeners<L>,
+    name: string,
+    call: (listener: L) => Reaction,
+  ): Promise<ChangeEffects> | undefined {
+    if (listeners === undefined) return undefined
+    const told = listOf(listeners).map(async listener => {
       try {
-        listener(cause)
+        return (await call(listener)) ?? undefined
       } catch (error) {
-        this.#context.failed(error, 'listener of onRevoked')
+        this.#context.failed(error, `listener of ${name}`)
+        return { failed: error instanceof Error ? error.message : `a listener of ${name} failed` }
       }
-    }
+    })
+    return Promise.all(told).then(sumEffects)
   }
 
   /** When a named record that was not read should be read again. */

@@ -114,11 +114,12 @@ export class Sessions implements SessionContext {
     this.#emitter.error(error, place)
   }
 
-  /** Returns whether the session was not ended before. */
-  revoke(session: LiveSession, cause: RevokeCause): boolean {
-    if (!session.revoke(cause)) return false
+  /** Does nothing when the session was ended before. */
+  revoke(session: LiveSession, cause: RevokeCause, tally?: Tally): void {
+    if (session.isEnded) return
+    tally?.cut()
+    this.#follow(session, session.revoke(cause), tally)
     this.#emitter.emit('revoked', { at: Date.now(), principal: session.principal, session, cause })
-    return true
   }
 
   /**
@@ -276,7 +277,7 @@ export class Sessions implements SessionContext {
     }
     const cause = causeToRevoke(session.account, account, this.trust.now())
     if (account === undefined || cause !== undefined) {
-      if (this.revoke(session, cause ?? 'deleted')) tally?.cut()
+      this.revoke(session, cause ?? 'deleted', tally)
       return
     }
     const change = session.replace(account, known)
@@ -289,13 +290,15 @@ export class Sessions implements SessionContext {
     if (this.#emitter.heard('changed')) {
       this.#emitter.emit('changed', { at: Date.now(), principal: session.principal, ...change })
     }
-    const told = session.tell(change)
-    if (told === undefined) return
-    const finished = told.then(effects => {
+    this.#follow(session, session.tell(change), tally)
+  }
+
+  #follow(session: LiveSession, told: Promise<ChangeEffects> | undefined, tally: Tally | undefined): void {
+    const finished = told?.then(effects => {
       tally?.add(effects)
       if (this.#telling.get(session) === finished) this.#telling.delete(session)
     })
-    this.#telling.set(session, finished)
+    if (finished !== undefined) this.#telling.set(session, finished)
   }
 }
 

@@ -1,19 +1,24 @@
+import { sumEffects } from '../store/listeners.js'
 import type { ChangeEffects } from '../store/types.js'
 
 /** Counts what one change did to the sessions. */
 export class Tally {
   #sessionsCut = 0
   #subscriptionsDropped = 0
+  #messagesDropped = 0
   #failed: string | undefined
+  readonly #later: Promise<ChangeEffects>[] = []
 
   cut(): void {
     this.#sessionsCut++
   }
 
-  add({ sessionsCut = 0, subscriptionsDropped = 0, failed }: ChangeEffects): void {
+  add({ sessionsCut = 0, subscriptionsDropped = 0, messagesDropped = 0, failed, later }: ChangeEffects): void {
     this.#sessionsCut += sessionsCut
     this.#subscriptionsDropped += subscriptionsDropped
+    this.#messagesDropped += messagesDropped
     this.#failed ??= failed
+    if (later !== undefined) this.#later.push(later)
   }
 
   /** A session could not be brought up to date. The first reason stands for all. */
@@ -25,7 +30,9 @@ export class Tally {
     return {
       sessionsCut: this.#sessionsCut,
       subscriptionsDropped: this.#subscriptionsDropped,
+      messagesDropped: this.#messagesDropped,
       ...(this.#failed !== undefined && { failed: this.#failed }),
+      ...(this.#later.length > 0 && { later: Promise.all(this.#later).then(sumEffects) }),
     }
   }
 }

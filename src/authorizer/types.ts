@@ -150,10 +150,11 @@ export interface Session {
   /** Why the client must be cut; `undefined` as long as it need not be. */
   readonly revokeCause: RevokeCause | undefined
   /**
-   * Calls `listener` when the client must be cut, at once if it must be already, and returns what ends it. What it
+   * Calls `listener` when the client must be cut, at once if it must be already, and returns what ends it. What it did
+   * about it, e.g. stored subscriptions that it removed, it may return or resolve with, as in {@link onChange}. What it
    * throws becomes an `error` event.
    */
-  onRevoked(listener: (cause: RevokeCause) => void): () => void
+  onRevoked(listener: (cause: RevokeCause, session: Session) => Reaction): () => void
   /**
    * Calls `listener` after the rules were replaced, and returns what ends it. Writers in this process wait for a
    * promise it returns; the next change does not, and calls it again. What it did about the change, e.g. subscriptions

@@ -40,27 +40,35 @@ export function readAsk(value: string): Ask | undefined {
 }
 
 /** Puts together an answer from what a change did and the value that was read; `null` where there is none. */
-export function composeAnswer(
-  { sessionsCut = 0, subscriptionsDropped = 0, failed }: ChangeEffects,
-  bytes: Buffer | null,
-): Answer {
-  const answer = { digest: bytes === null ? null : digestOf(bytes), sessionsCut, subscriptionsDropped }
-  return failed === undefined ? answer : { ...answer, failed: failed.slice(0, MAX_REASON) }
+export function composeAnswer({ failed, later, ...effects }: ChangeEffects, bytes: Buffer | null): Answer {
+  const { sessionsCut = 0, subscriptionsDropped = 0, messagesDropped = 0 } = effects
+  return {
+    digest: bytes === null ? null : digestOf(bytes),
+    sessionsCut,
+    subscriptionsDropped,
+    messagesDropped,
+    ...(failed !== undefined && { failed: failed.slice(0, MAX_REASON) }),
+    ...(later !== undefined && { pending: true }),
+  }
 }
 
-/** Reads an answer. One that no store has written confirms nothing. */
+/** Reads an answer. One that no store has written confirms nothing. Members that older nodes do not write may be missing. */
 export function readAnswer(value: string): Answer {
+  const counts = { sessionsCut: 0, subscriptionsDropped: 0, messagesDropped: 0 }
   try {
-    const { digest, sessionsCut, subscriptionsDropped, failed } = JSON.parse(value) as Record<string, unknown>
+    const { digest, failed, pending, ...rest } = JSON.parse(value) as Record<string, unknown>
+    const { sessionsCut, subscriptionsDropped, messagesDropped = 0 } = rest
     const isDigest = digest === null || (typeof digest === 'string' && /^[0-9a-f]{64}$/.test(digest))
     const isReason = failed === undefined || (typeof failed === 'string' && failed.length <= MAX_REASON)
-    if (isDigest && isReason && isCount(sessionsCut) && isCount(subscriptionsDropped)) {
-      return { digest, sessionsCut, subscriptionsDropped, ...(failed !== undefined && { failed }) } as Answer
+    const areCounts = [sessionsCut, subscriptionsDropped, messagesDropped].every(isCount)
+    if (isDigest && isReason && areCounts) {
+      const given = { digest, sessionsCut, subscriptionsDropped, messagesDropped }
+      return { ...given, ...(failed !== undefined && { failed }), ...(pending === true && { pending }) } as Answer
     }
   } catch {
     // Said below.
   }
-  return { digest: null, sessionsCut: 0, subscriptionsDropped: 0, failed: 'the answer cannot be read' }
+  return { digest: null, ...counts, failed: 'the answer cannot be read' }
 }
 
 function isCount(value: unknown): value is number {

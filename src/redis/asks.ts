@@ -1,6 +1,7 @@
 import { StoreUnavailable } from '../errors.js'
 import type { NodeIdentity } from '../store/identity.js'
-import { type Listeners, sumEffects } from '../store/listeners.js'
+import { type Listeners, sumEffects, wholeOf } from '../store/listeners.js'
+import type { ChangeEffects } from '../store/types.js'
 import { type Answer, type Ask, composeAnswer, MAX_ASK_BYTES, readAsk } from './answers.js'
 import { lossOf } from './failure.js'
 import type { KeySpace } from './keys.js'
@@ -18,8 +19,17 @@ const MAX_WAITING = 256
 /** Questions remembered, so that the end of one is not taken for another. */
 const MAX_SEEN = 1_000
 
+/** Answers that are completed later; with more, the counts so far are the last word. */
+const MAX_COMPLETING = 256
+
 /** How long an answer stays for its reader, in milliseconds. */
 const ANSWER_MS = '60000'
+
+/** An answer, and the one that takes its place when what goes on afterwards is done. */
+export interface Answered {
+  readonly answer: Answer
+  readonly completed?: Promise<Answer>
+}
 
 /** What a node needs to answer. */
 export interface AskContext {
@@ -44,6 +54,7 @@ export class Asks {
   readonly #seen: Set<string> = new Set()
   readonly #waiting: string[] = []
   #running = 0
+  #completing = 0
 
   constructor(context: AskContext) {
     this.#context = context
@@ -67,18 +78,24 @@ export class Asks {
   }
 
   /** Answers for this process. Never rejects. */
-  async answer({ key, text, sinceMs }: Ask): Promise<Answer> {
+  async answer({ key, text, sinceMs }: Ask): Promise<Answered> {
     const { listeners, keys, commands } = this.#context
     const heardAt = performance.now()
     const now = await listeners.dispatch({ type: 'changed', key })
     // By now the news of the change itself has arrived as well, and what it did is noted.
     const before = await this.tallies.take(text, heardAt - sinceMs)
     const effects = sumEffects([before, now])
+    let bytes: Buffer | null = null
+    let failed: string | undefined
     try {
-      return composeAnswer(effects, (await commands.read(keys.redisKey(text)))?.bytes ?? null)
+      bytes = (await commands.read(keys.redisKey(text)))?.bytes ?? null
     } catch (error) {
-      const failed = error instanceof Error ? error.message : 'the record cannot be read'
-      return composeAnswer({ failed, ...effects }, null)
+      failed = error instanceof Error ? error.message : 'the record cannot be read'
+    }
+    const compose = (done: ChangeEffects) => composeAnswer({ ...(failed !== undefined && { failed }), ...done }, bytes)
+    return {
+      answer: compose(effects),
+      ...(effects.later !== undefined && { completed: wholeOf(effects).then(compose) }),
     }
   }
 
@@ -109,8 +126,21 @@ export class Asks {
       return
     }
     const rowKey = keys.rowKey(id, identity.id)
-    const answer = JSON.stringify(await this.answer(ask))
-    await sender.send(rowKey, [['set', rowKey, answer, 'px', ANSWER_MS]])
+    const write = (answer: Answer) => sender.send(rowKey, [['set', rowKey, JSON.stringify(answer), 'px', ANSWER_MS]])
+    const { answer, completed } = await this.answer(ask)
+    await write(answer)
     this.counts.answeredAsks++
+    if (completed !== undefined && this.#completing < MAX_COMPLETING) void this.#complete(completed, write)
+  }
+
+  /** Keeps nobody else waiting. */
+  async #complete(completed: Promise<Answer>, write: (answer: Answer) => Promise<unknown>): Promise<void> {
+    this.#completing++
+    try {
+      await write(await completed)
+    } catch {
+      // The counts so far stay.
+    }
+    this.#completing--
   }
 }

@@ -8,7 +8,7 @@ import type { Sender } from './send.js'
 import { within } from './time.js'
 
 /** Times between two signs of life, in milliseconds. */
-const RENEW = { min: 1_000, max: 20_000 }
+const RENEW = { min: 1_000, max: 5_000 }
 
 /** Most nodes that are looked at. */
 const MAX_NODES = '10000'
@@ -50,6 +50,11 @@ export class Leases {
   /** Whether this process counts itself among the nodes. */
   get isHeld(): boolean {
     return this.#member !== undefined
+  }
+
+  /** Length of the lease that is held. */
+  get leaseMs(): number | undefined {
+    return this.isHeld ? this.#leaseMs : undefined
   }
 
   /**

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { Receipt, ReceiptRow } from '../store/types.js'
+import type { NodeInfo, Receipt, ReceiptRow, SilentNode } from '../store/types.js'
 import { composeReceipt } from '../store/write.js'
-import { type Ask, MAX_ANSWER_BYTES, readAnswer, writeAsk } from './answers.js'
+import { type Answer, type Ask, MAX_ANSWER_BYTES, readAnswer, writeAsk } from './answers.js'
 import type { Asks } from './asks.js'
 import { lossOf } from './failure.js'
 import type { KeySpace } from './keys.js'
@@ -45,59 +45,116 @@ export class Receipts {
     this.#context = context
   }
 
-  /** Resolves when all have answered or the time is over. Never rejects: the write stands whatever becomes of this. */
+  /** Resolves when all are done or the time is over. Never rejects: the write stands whatever becomes of this. */
   async collect(wanted: Wanted): Promise<Receipt> {
-    const rows: ReceiptRow[] = []
-    const silent = new Set<string>()
     const { asks, self } = this.#context
-    const add = (node: string, answer: Omit<ReceiptRow, 'node' | 'ms'>): void => {
-      rows.push({ node, ...answer, ms: Math.round(performance.now() - wanted.sentAt) })
-      silent.delete(node)
-    }
+    const roll = new Roll(wanted.sentAt)
     let failed: string | undefined
     const stop = new AbortController()
     const fail = (error: unknown): void => {
       failed = `the nodes cannot be asked: ${lossOf(error).message}`
     }
-    const own = asks.leases.isHeld ? asks.answer({ ...wanted, sinceMs: since(wanted) }) : undefined
-    const others = this.#ask(wanted, silent, add, stop.signal).catch(fail)
+    const { leaseMs } = asks.leases
+    if (leaseMs !== undefined) roll.call([{ id: self, seenMs: 0, leaseMs }])
     // The answer of this process needs no Redis to travel, and its listeners have a limit of their own.
-    const all = Promise.all([own?.then(answer => add(self, answer)), others])
-    await Promise.race([all, pause(wanted.timeoutMs, stop.signal)])
+    const own = leaseMs === undefined ? undefined : this.#answer(wanted, roll)
+    const others = this.#ask(wanted, roll, stop.signal).catch(fail)
+    await Promise.race([Promise.all([own, others]), pause(wanted.timeoutMs, stop.signal)])
     stop.abort()
-    return composeReceipt(wanted.digest, { rows: [...rows], silent: [...silent].sort(), failed })
+    return composeReceipt(wanted.digest, { rows: roll.rows(), silentNodes: roll.silent(), failed })
   }
 
-  async #ask(
-    wanted: Wanted,
-    silent: Set<string>,
-    add: (node: string, answer: ReturnType<typeof readAnswer>) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #answer(wanted: Wanted, roll: Roll): Promise<void> {
+    const { asks, self } = this.#context
+    const { answer, completed } = await asks.answer({ ...wanted, sinceMs: since(wanted) })
+    roll.answered(self, answer)
+    if (completed !== undefined) roll.answered(self, await completed)
+  }
+
+  async #ask(wanted: Wanted, roll: Roll, signal: AbortSignal): Promise<void> {
     const { sender, keys, asks, self, announce } = this.#context
-    for (const { id } of await asks.leases.list()) if (id !== self) silent.add(id)
-    if (silent.size === 0) return
+    roll.call(await asks.leases.list())
+    const others = () => roll.unfinished().filter(node => node !== self)
+    if (others().length === 0) return
     const id = randomUUID()
     const askKey = keys.askKey(id)
     const text = writeAsk({ text: wanted.text, sinceMs: since(wanted) })
     await sender.send(askKey, [['set', askKey, text, 'px', String(wanted.timeoutMs + ROLL_CALL_MS)]])
     await announce(askKey)
     let calledAt = performance.now()
-    for (let waitMs = LOOK.minMs; silent.size > 0 && !signal.aborted; waitMs = Math.min(LOOK.maxMs, waitMs * 1.5)) {
+    for (let waitMs = LOOK.minMs; ; waitMs = Math.min(LOOK.maxMs, waitMs * 1.5)) {
+      const asked = others()
+      if (asked.length === 0 || signal.aborted) return
       await pause(waitMs, signal)
-      const waiting = [...silent]
-      const looks = waiting.map(node => ['getrange', keys.rowKey(id, node), '0', String(MAX_ANSWER_BYTES - 1)] as const)
+      const looks = asked.map(node => ['getrange', keys.rowKey(id, node), '0', String(MAX_ANSWER_BYTES - 1)] as const)
       const replies = await sender.send(askKey, looks)
       if (signal.aborted) return
-      for (const [at, node] of waiting.entries()) {
+      for (const [at, node] of asked.entries()) {
         const reply = replies[at]
-        if (Buffer.isBuffer(reply) && reply.length > 0) add(node, readAnswer(reply.toString()))
+        if (Buffer.isBuffer(reply) && reply.length > 0) roll.answered(node, readAnswer(reply.toString()))
       }
       if (performance.now() - calledAt < ROLL_CALL_MS) continue
       calledAt = performance.now()
-      const present = new Set((await asks.leases.list()).map(node => node.id))
-      for (const node of silent) if (!present.has(node)) silent.delete(node)
+      roll.recall(await asks.leases.list(), self)
     }
+  }
+}
+
+/** When a node was last heard, and when that was said. */
+interface Sighting extends Pick<NodeInfo, 'seenMs' | 'leaseMs'> {
+  readonly at: number
+}
+
+/** The nodes that a receipt waits for, and what they have said. */
+class Roll {
+  readonly #sentAt: number
+  readonly #rows: Map<string, ReceiptRow> = new Map()
+  /** Nodes from which more is to come. */
+  readonly #unfinished: Map<string, Sighting> = new Map()
+
+  constructor(sentAt: number) {
+    this.#sentAt = sentAt
+  }
+
+  /** Waits for these nodes. */
+  call(nodes: readonly Pick<NodeInfo, 'id' | 'seenMs' | 'leaseMs'>[]): void {
+    const at = performance.now()
+    for (const { id, seenMs, leaseMs } of nodes) {
+      if (!this.#rows.has(id)) this.#unfinished.set(id, { seenMs, leaseMs, at })
+    }
+  }
+
+  /** Waits for nodes that are no longer there no longer, save for this process. */
+  recall(nodes: readonly NodeInfo[], self: string): void {
+    const present = new Map(nodes.map(node => [node.id, node]))
+    for (const id of this.unfinished()) {
+      const node = present.get(id)
+      if (node !== undefined) this.call([node])
+      else if (id !== self) this.#unfinished.delete(id)
+    }
+  }
+
+  answered(node: string, answer: Answer): void {
+    const ms = this.#rows.get(node)?.ms ?? Math.round(performance.now() - this.#sentAt)
+    this.#rows.set(node, { node, ...answer, ms })
+    if (!answer.pending) this.#unfinished.delete(node)
+  }
+
+  unfinished(): readonly string[] {
+    return [...this.#unfinished.keys()]
+  }
+
+  rows(): readonly ReceiptRow[] {
+    return [...this.#rows.values()]
+  }
+
+  silent(): readonly SilentNode[] {
+    const now = performance.now()
+    const nodes = [...this.#unfinished].filter(([node]) => !this.#rows.has(node))
+    return nodes.sort().map(([node, { seenMs, leaseMs, at }]) => {
+      const unheardMs = Math.round(seenMs + now - at)
+      return { node, seenMs: unheardMs, leftMs: Math.max(0, leaseMs - unheardMs) }
+    })
   }
 }
 

@@ -1,4 +1,4 @@
-import { sumEffects } from '../store/listeners.js'
+import { sumEffects, wholeOf } from '../store/listeners.js'
 import type { ChangeEffects } from '../store/types.js'
 import { within } from './time.js'
 
@@ -11,6 +11,8 @@ const SLACK_MS = 1_000
 
 /** Longest wait for changes that are still being carried out, in milliseconds. */
 const WAIT_MS = 1_000
+
+const LATE = new Error('late')
 
 /** A change that was heard. */
 interface Entry {
@@ -30,26 +32,34 @@ export class Tallies {
     const entry = { at: performance.now(), effects }
     const entries = this.#entries.get(text) ?? new Set()
     this.#entries.set(text, entries.add(entry))
-    void effects.then(({ sessionsCut, subscriptionsDropped }) => {
-      if (!sessionsCut && !subscriptionsDropped) this.#forget(text, entry)
+    void effects.then(({ sessionsCut, subscriptionsDropped, messagesDropped, later }) => {
+      if (!sessionsCut && !subscriptionsDropped && !messagesDropped && later === undefined) this.#forget(text, entry)
     })
     if (entries.size > MAX_CHANGES) dropFirst(entries)
     if (this.#entries.size > MAX_RECORDS) dropFirst(this.#entries)
   }
 
-  /** Sums up the changes of a record since a moment on the clock of `performance.now()`. Each is told once. */
+  /**
+   * Sums up the changes of a record since a moment on the clock of `performance.now()`. Each is told once; what takes long
+   * is told later. What failed then does not matter now.
+   */
   async take(text: string, sentAt: number): Promise<ChangeEffects> {
     const recent = [...(this.#entries.get(text) ?? [])].filter(({ at }) => at >= sentAt - SLACK_MS)
     this.#entries.delete(text)
-    const all = Promise.all(recent.map(({ effects }) => effects))
-    const { failed: _, ...counts } = sumEffects(await within(all, WAIT_MS, () => new Error('late')).catch(() => []))
-    return counts
+    const all = Promise.all(recent.map(({ effects }) => effects)).then(sumEffects)
+    const inTime: Promise<ChangeEffects> = within(all, WAIT_MS, () => LATE).catch(() => ({ later: all }))
+    const { failed: _, later, ...now } = await inTime
+    return { ...now, ...(later !== undefined && { later: wholeOf({ later }).then(forgive) }) }
   }
 
   #forget(text: string, entry: Entry): void {
     const entries = this.#entries.get(text)
     if (entries?.delete(entry) && entries.size === 0) this.#entries.delete(text)
   }
+}
+
+function forgive({ failed: _, ...effects }: ChangeEffects): ChangeEffects {
+  return effects
 }
 
 /** Takes the oldest away. */

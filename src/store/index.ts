@@ -10,6 +10,7 @@ export type {
   Receipt,
   ReceiptRow,
   RecordStore,
+  SilentNode,
   StoredRecord,
   StoreEvent,
   StoreLink,

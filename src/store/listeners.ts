@@ -102,13 +102,42 @@ export class Listeners {
 
 /** What several watchers did in sum; the first failure stands for all. Counts that are none count nothing. */
 export function sumEffects(all: readonly (ChangeEffects | undefined)[]): ChangeEffects {
-  const sum = (name: 'sessionsCut' | 'subscriptionsDropped'): number =>
+  const sum = (name: 'sessionsCut' | 'subscriptionsDropped' | 'messagesDropped'): number =>
     all.reduce((total, effects) => total + countOf(effects?.[name]), 0)
   const failed = all.find(effects => typeof effects?.failed === 'string')?.failed
+  const later = all.flatMap(effects => (effects?.later === undefined ? [] : [finished(effects.later)]))
   return {
     sessionsCut: sum('sessionsCut'),
     subscriptionsDropped: sum('subscriptionsDropped'),
+    messagesDropped: sum('messagesDropped'),
     ...(failed !== undefined && { failed }),
+    ...(later.length > 0 && { later: Promise.all(later).then(sumEffects) }),
+  }
+}
+
+/** What a change did in all, when everything that follows it is done. Never rejects. */
+export async function wholeOf({ later, ...now }: ChangeEffects): Promise<ChangeEffects> {
+  return later === undefined ? now : sumEffects([now, await finished(later)])
+}
+
+/** As {@link wholeOf} where that is in time, and else what was given. */
+export async function wholeWithin(effects: ChangeEffects, timeoutMs: number): Promise<ChangeEffects> {
+  if (effects.later === undefined) return effects
+  let timer: NodeJS.Timeout | undefined
+  const expiry = new Promise<ChangeEffects>(resolve => {
+    timer = setTimeout(resolve, timeoutMs, effects)
+  })
+  const whole = await Promise.race([wholeOf(effects), expiry])
+  clearTimeout(timer)
+  return whole
+}
+
+/** What goes on afterwards may fail as well. */
+async function finished(later: Promise<ChangeEffects>): Promise<ChangeEffects> {
+  try {
+    return await wholeOf((await later) ?? {})
+  } catch (error) {
+    return { failed: error instanceof Error ? error.message : 'a watcher failed' }
   }
 }
 

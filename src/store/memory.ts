@@ -4,7 +4,7 @@ import { integerOption } from '../options.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import { createIdentity } from './identity.js'
 import { type Limiter, type LimiterLimits, Limiters, MemoryLimiter } from './limiter.js'
-import { Listeners } from './listeners.js'
+import { Listeners, wholeWithin } from './listeners.js'
 import { checkSemantics } from './options.js'
 import { MemoryShared } from './shared.js'
 import type {
@@ -149,7 +149,10 @@ class MemoryStore implements RecordStore {
   async #settle({ text, key }: PreparedKey, written: WriteResult, options?: WriteOptions): Promise<WriteResult> {
     const sentAt = performance.now()
     const effects = await this.#listeners.dispatch({ type: 'changed', key })
-    const receipt = options?.receipt && this.#receipt(text, written.digest, effects, performance.now() - sentAt)
+    const ms = performance.now() - sentAt
+    const { timeoutMs } = options?.receipt ?? {}
+    const whole = timeoutMs && (await wholeWithin(effects, timeoutMs - ms))
+    const receipt = whole && this.#receipt(text, written.digest, { effects: whole, ms })
     const replicas = options?.minReplicas === undefined ? undefined : 0
     return settleWrite(
       { ...written, ...(replicas !== undefined && { replicas }), ...(receipt && { receipt }) },
@@ -158,10 +161,14 @@ class MemoryStore implements RecordStore {
   }
 
   /** The word of this process, if anybody in it decides: there is no other that could. */
-  #receipt(text: string, digest: string | null, effects: ChangeEffects, ms: number): Receipt {
+  #receipt(
+    text: string,
+    digest: string | null,
+    { effects, ms }: { readonly effects: ChangeEffects; readonly ms: number },
+  ): Receipt {
     const found = this.#entries.get(text)?.digest ?? null
     const rows = this.#decides ? [composeRow(this.#identity.id, { ...effects, digest: found }, ms)] : []
-    return composeReceipt(digest, { rows, silent: [] })
+    return composeReceipt(digest, { rows, silentNodes: [] })
   }
 
   /** Whether a record is stored; throws where the condition of the write does not hold. */

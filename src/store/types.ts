@@ -42,8 +42,15 @@ export interface ChangeEffects {
   readonly sessionsCut?: number
   /** Subscriptions that were taken away, live or stored. */
   readonly subscriptionsDropped?: number
+  /** Queued messages that were taken away. */
+  readonly messagesDropped?: number
   /** Why the change is not in force yet, e.g. since the record could not be read. Left out when it is. */
   readonly failed?: string
+  /**
+   * Work that goes on after the change is in force, such as tidying sessions whose clients are away. Resolves with what it
+   * did besides. No writer waits for it, save for a receipt, for as long as that has time.
+   */
+  readonly later?: Promise<ChangeEffects>
 }
 
 /** What a listener gives back: nothing or what it did, at once or when it is done. */
@@ -74,8 +81,9 @@ export interface WriteOptions {
    */
   readonly ifMatch?: string | null
   /**
-   * Waits until every live node has confirmed that its sessions decide by what was written, for at most `timeoutMs`
-   * milliseconds (1 to 600,000). A node that stays silent is named in the result; it is no error.
+   * Waits until every live node has confirmed that its sessions decide by what was written, and has tidied the stored ones
+   * whose clients are away, for at most `timeoutMs` milliseconds (1 to 600,000). A node that stays silent is named in the
+   * result; it is no error.
    */
   readonly receipt?: { readonly timeoutMs: number }
   /**
@@ -93,12 +101,29 @@ export interface ReceiptRow {
   readonly digest: string | null
   /** Sessions ended there since the change was heard; each is told in one receipt. */
   readonly sessionsCut: number
-  /** Subscriptions taken away there, live or stored, likewise. */
+  /** Subscriptions taken away there, live or stored, likewise; those of sessions whose clients are away are among them. */
   readonly subscriptionsDropped: number
-  /** Milliseconds from the sending of the write to the arrival of this row. */
+  /** Queued messages taken away there from sessions whose clients are away, likewise. */
+  readonly messagesDropped: number
+  /** Milliseconds from the sending of the write to the moment at which it was known to be in force there. */
   readonly ms: number
   /** Why the change is not in force there; left out when it is. */
   readonly failed?: string
+  /**
+   * The node was still at work when the time was over, e.g. tidying sessions whose clients are away: the counts are those
+   * so far. Nobody can use what is yet to be tidied. Left out when it was done.
+   */
+  readonly pending?: true
+}
+
+/** A node that did not answer in time. It may be dead, stand still, or be cut off and go on by what it knew. */
+export interface SilentNode {
+  /** Id of the node, as in {@link NodeInfo}. */
+  readonly node: string
+  /** Milliseconds since its last sign of life. */
+  readonly seenMs: number
+  /** Milliseconds until it is forgotten: by then it decides by nothing old, whatever became of it. */
+  readonly leftMs: number
 }
 
 /** Who confirmed a write. */
@@ -108,6 +133,8 @@ export interface Receipt {
   readonly rows: readonly ReceiptRow[]
   /** Ids of the nodes that are taken for alive and did not answer in time. */
   readonly silent: readonly string[]
+  /** The same nodes, with when each was last heard. */
+  readonly silentNodes: readonly SilentNode[]
   /** Why the nodes could not be asked; left out when they could. The write stands all the same. */
   readonly failed?: string
 }
@@ -121,7 +148,7 @@ export interface NodeInfo {
   readonly pid: number
   /** Unix milliseconds. */
   readonly startedAt: number
-  /** Milliseconds since its last sign of life; one comes at least every 20 seconds. */
+  /** Milliseconds since its last sign of life; one comes at least every 5 seconds. */
   readonly seenMs: number
   /** Milliseconds without a sign of life after which it is forgotten: by then it decides by nothing old. */
   readonly leaseMs: number

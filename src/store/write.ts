@@ -82,27 +82,31 @@ export function settleWrite(result: WriteResult, { minReplicas }: WriteOptions =
 /** Puts together what a node says, from what its watchers did and what it read. */
 export function composeRow(
   node: string,
-  { digest, sessionsCut = 0, subscriptionsDropped = 0, failed }: ChangeEffects & Pick<ReceiptRow, 'digest'>,
+  { digest, failed, later, ...effects }: ChangeEffects & Pick<ReceiptRow, 'digest'>,
   ms: number,
 ): ReceiptRow {
+  const { sessionsCut = 0, subscriptionsDropped = 0, messagesDropped = 0 } = effects
   return {
     node,
     digest,
     sessionsCut,
     subscriptionsDropped,
+    messagesDropped,
     ms: Math.round(ms),
     ...(failed !== undefined && { failed }),
+    ...(later !== undefined && { pending: true }),
   }
 }
 
 /** Puts together a receipt for a write of this digest. */
 export function composeReceipt(
   digest: string | null,
-  { rows, silent, failed }: Pick<Receipt, 'rows' | 'silent'> & { readonly failed?: string | undefined },
+  { rows, silentNodes, failed }: Pick<Receipt, 'rows' | 'silentNodes'> & { readonly failed?: string | undefined },
 ): Receipt {
+  const silent = silentNodes.map(({ node }) => node)
   const isInForce = (row: ReceiptRow): boolean => row.failed === undefined && row.digest === digest
   const confirmed = failed === undefined && rows.length > 0 && silent.length === 0 && rows.every(isInForce)
-  return { confirmed, rows, silent, ...(failed !== undefined && { failed }) }
+  return { confirmed, rows, silent, silentNodes, ...(failed !== undefined && { failed }) }
 }
 
 /** Throws `RecordConflict` unless the digest stored now (`null`: nothing) meets the condition. */

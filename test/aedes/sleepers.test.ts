@@ -63,6 +63,39 @@ describe.each(persistences)('a session in $kind whose client is away', ({ option
     expect(ground.faults).toEqual([])
   })
 
+  it('is told of in the receipt of the change, with what was taken away', async () => {
+    const ground = await asleep('s1', 's2')
+    const receipt = { timeoutMs: 20_000 }
+    const narrowed = await ground.store.put(key('sensor'), account([], ['b']), { receipt })
+    expect(narrowed.receipt!.rows).toMatchObject([{ subscriptionsDropped: 4, messagesDropped: 8, sessionsCut: 0 }])
+    const awake = await rawClient(ground.port, 's1', 'sensor', { clean: false })
+    const gone = await ground.store.delete(key('sensor'), { receipt })
+    expect(gone.receipt!.rows).toMatchObject([{ subscriptionsDropped: 2, sessionsCut: 1 }])
+    expect(gone.receipt!.rows[0]!.messagesDropped).toBeGreaterThanOrEqual(2)
+    await awake.closed()
+    for (const clientId of ['s1', 's2']) {
+      expect([await storedOf(ground, clientId), await queueOf(ground, clientId)]).toEqual([[], []])
+    }
+    expect(ground.faults).toEqual([])
+  })
+
+  it('is not gone through again for a change that it was tidied for', async () => {
+    const ground = await asleep('s1')
+    await ground.store.put(key('sensor'), account([], ['b']), { receipt: { timeoutMs: 20_000 } })
+    const { persistence } = ground.broker
+    const { outgoingStream } = persistence
+    let looked = 0
+    persistence.outgoingStream = of => {
+      looked++
+      return outgoingStream.call(persistence, of)
+    }
+    const again = { ...account([], ['b']) }
+    await ground.store.put(key('sensor'), again, { receipt: { timeoutMs: 20_000 } })
+    expect(looked).toBe(0)
+    await ground.store.put(key('sensor'), account(), { receipt: { timeoutMs: 20_000 } })
+    expect(looked).toBeGreaterThan(0)
+  })
+
   it('is left alone by changes of other accounts and other clients', async () => {
     const ground = await asleep('s1')
     await ground.store.put(key('sensor', 's2'), account())

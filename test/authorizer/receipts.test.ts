@@ -10,6 +10,7 @@ import { deferred } from '../helpers/deferred.js'
 import { authorizerOf, drain, heard, idle, keyOf, logIn, recordOf, SteppedStore } from './support.js'
 
 const RECEIPT = { receipt: { timeoutMs: 1_000 } }
+const NOTHING = { sessionsCut: 0, subscriptionsDropped: 0, messagesDropped: 0 }
 
 /** A stepped store that also says what its watchers made of an event. */
 class AskingStore extends SteppedStore {
@@ -39,8 +40,18 @@ describe('the receipt of a write', () => {
     const [node] = await store.nodes!()
     expect(receipt).toEqual({
       confirmed: true,
-      rows: [{ node: node!.id, digest, sessionsCut: 2, subscriptionsDropped: 0, ms: expect.any(Number) }],
+      rows: [
+        {
+          node: node!.id,
+          digest,
+          sessionsCut: 2,
+          subscriptionsDropped: 0,
+          messagesDropped: 0,
+          ms: expect.any(Number),
+        },
+      ],
       silent: [],
+      silentNodes: [],
     })
   })
 
@@ -62,6 +73,29 @@ describe('the receipt of a write', () => {
     expect((await written).receipt?.rows).toMatchObject([{ sessionsCut: 1, subscriptionsDropped: 3 }])
   })
 
+  it('tells what the listeners of sessions that were cut did about it', async () => {
+    const store = createMemoryStore([[keyOf('*'), recordOf()]])
+    const authorizer = authorizerOf(store)
+    const errors = heard(authorizer, 'error')
+    const sessions = [await logIn(authorizer, 'a'), await logIn(authorizer, 'b'), await logIn(authorizer, 'c')]
+    const cut: unknown[] = []
+    sessions[0]!.onRevoked((cause, session) => {
+      cut.push([cause, session])
+      return { later: Promise.resolve({ subscriptionsDropped: 2, messagesDropped: 5 }) }
+    })
+    sessions[1]!.onRevoked(async () => ({ subscriptionsDropped: 1 }))
+    sessions[2]!.onRevoked(async () => {
+      throw new Error('broken')
+    })
+    const { receipt } = await store.delete(keyOf('*'), RECEIPT)
+    expect(receipt).toMatchObject({
+      confirmed: false,
+      rows: [{ sessionsCut: 3, subscriptionsDropped: 3, messagesDropped: 5, failed: 'broken' }],
+    })
+    expect(cut).toEqual([['deleted', sessions[0]]])
+    expect(errors).toMatchObject([{ place: 'listener of onRevoked' }])
+  })
+
   it('does not confirm what a listener failed to carry out', async () => {
     const store = createMemoryStore([[keyOf('a'), recordOf()]])
     const authorizer = authorizerOf(store)
@@ -79,7 +113,7 @@ describe('the receipt of a write', () => {
     const store = createMemoryStore()
     store.watch(() => {})
     const { receipt } = await store.put(keyOf('a'), recordOf(), RECEIPT)
-    expect(receipt).toEqual({ confirmed: false, rows: [], silent: [] })
+    expect(receipt).toEqual({ confirmed: false, rows: [], silent: [], silentNodes: [] })
     expect(await store.nodes?.()).toEqual([])
   })
 })
@@ -111,13 +145,13 @@ describe('what an authorizer says about a change', () => {
     const effects = store.ask({ type: 'changed', key: keyOf('a') })
     await idle()
     store.pending[0]!.fail(new Error('away'))
-    expect(await effects).toEqual({ sessionsCut: 0, subscriptionsDropped: 0, failed: 'the store failed to read' })
+    expect(await effects).toEqual({ ...NOTHING, failed: 'the store failed to read' })
   })
 
   it('is nothing where no session depends on the record', async () => {
     const store = new AskingStore([[keyOf('a'), recordOf()]])
     await logIn(authorizerOf(store), 'a')
     const effects = await store.ask({ type: 'changed', key: keyOf('b') })
-    expect(effects).toEqual({ sessionsCut: 0, subscriptionsDropped: 0 })
+    expect(effects).toEqual(NOTHING)
   })
 })

@@ -420,7 +420,7 @@ describe('a listener for the end of a session', () => {
     expect(session.revokeCause).toBeUndefined()
     await store.delete(keyOf('*'))
     expect([revoked.reason, session.revokeCause]).toEqual(['deleted', 'deleted'])
-    for (const listener of [first, second, off]) expect(listener.mock.calls).toEqual([['deleted']])
+    for (const listener of [first, second, off]) expect(listener.mock.calls).toEqual([['deleted', session]])
   })
 
   it('hears it at once when that is over already', async () => {
@@ -429,7 +429,7 @@ describe('a listener for the end of a session', () => {
     await store.delete(keyOf('c'))
     const listener = vi.fn()
     session.onRevoked(listener)()
-    expect(listener.mock.calls).toEqual([['deleted']])
+    expect(listener.mock.calls).toEqual([['deleted', session]])
     session.close()
     session.onRevoked(listener)
     expect(listener).toHaveBeenCalledTimes(2)

@@ -374,12 +374,52 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
         expect(written.receipt).toEqual({
           confirmed: true,
           rows: [
-            { node: node!.id, digest: written.digest, sessionsCut: 2, subscriptionsDropped: 3, ms: expect.any(Number) },
+            {
+              node: node!.id,
+              digest: written.digest,
+              sessionsCut: 2,
+              subscriptionsDropped: 3,
+              messagesDropped: 0,
+              ms: expect.any(Number),
+            },
           ],
           silent: [],
+          silentNodes: [],
         })
         const deleted = await store.delete(key('c'), { receipt, ifMatch: written.digest })
         expect(deleted.receipt).toMatchObject({ confirmed: true, rows: [{ digest: null, sessionsCut: 0 }] })
+      })
+
+      it('are given when what follows the change is done as well', async () => {
+        const work = deferred<ChangeEffects>()
+        await decide({ sessionsCut: 1, later: work.promise })
+        const writing = store.put(key('c'), recordOf('a'), { receipt })
+        await eventually(async () => (await store.get(key('c'))) !== undefined, 'it is written')
+        work.resolve({ subscriptionsDropped: 2, messagesDropped: 4 })
+        const [row] = (await writing).receipt!.rows
+        expect(row).toMatchObject({ sessionsCut: 1, subscriptionsDropped: 2, messagesDropped: 4 })
+        expect(row).not.toHaveProperty('pending')
+      })
+
+      it('confirm what is in force when the time is over, and say that the counts are not the last', async () => {
+        await decide({ sessionsCut: 1, later: new Promise(() => {}) })
+        const written = await store.put(key('c'), recordOf('a'), { receipt: { timeoutMs: 300 } })
+        expect(written.receipt).toMatchObject({ confirmed: true, rows: [{ sessionsCut: 1, pending: true }] })
+      })
+
+      it('hold up no other write by what follows the change', async () => {
+        await decide({ later: new Promise(() => {}) })
+        expect(await store.put(key('c'), recordOf('a'))).toMatchObject({ replaced: false })
+      })
+
+      it('do not confirm what fails afterwards', async () => {
+        const fail = async (): Promise<ChangeEffects> => {
+          throw new Error('broken later')
+        }
+        const stop = store.watch(event => (event.type === 'changed' ? { later: fail() } : {}), { decidesForMs: 0 })
+        const written = await store.put(key('c'), recordOf('a'), { receipt })
+        expect(written.receipt).toMatchObject({ confirmed: false, rows: [{ failed: 'broken later' }] })
+        stop()
       })
 
       it('confirm nothing that a watcher failed at', async () => {
@@ -397,7 +437,7 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
       it('confirm nothing where nobody decides', async () => {
         store.watch(() => {})
         const written = await store.put(key('c'), recordOf('a'), { receipt })
-        expect(written.receipt).toEqual({ confirmed: false, rows: [], silent: [] })
+        expect(written.receipt).toMatchObject({ confirmed: false, rows: [], silent: [] })
         expect(await store.nodes!()).toEqual([])
       })
 
@@ -411,7 +451,7 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
         stop()
         await eventually(async () => (await store.nodes!()).length === 0, 'the node has left')
         const { receipt: given } = await store.delete(key('c'), { receipt })
-        expect(given).toEqual({ confirmed: false, rows: [], silent: [] })
+        expect(given).toMatchObject({ confirmed: false, rows: [], silent: [] })
       })
 
       it('are not given for a write whose condition does not hold', async () => {

@@ -56,6 +56,9 @@ describe('a receipt of three nodes', () => {
     const [silent] = (await writer.nodes()).filter(({ name }) => name === 'n2')
     const { receipt } = await writer.put(SHARED, recordOf('a/#'), { receipt: { timeoutMs: 300 } })
     expect(receipt!.silent).toEqual([silent!.id])
+    const [{ node, seenMs, leftMs } = { node: '', seenMs: 0, leftMs: 0 }] = receipt!.silentNodes
+    expect({ node, leaseMs: seenMs + leftMs }).toEqual({ node: silent!.id, leaseMs: silent!.leaseMs })
+    expect(seenMs).toBeGreaterThanOrEqual(300)
     first!.kill('SIGTERM')
     await once(first!, 'exit')
     expect((await writer.nodes()).map(({ name }) => name)).not.toContain('n1')

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { NotDurable } from '../../src/index.js'
 import { encodeRecordKey } from '../../src/record/index.js'
 import type { RedisStore } from '../../src/redis/index.js'
+import type { ChangeEffects } from '../../src/store/types.js'
+import { deferred } from '../helpers/deferred.js'
 import { eventually } from '../helpers/eventually.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 import { startTcpProxy } from '../helpers/tcp-proxy.js'
@@ -116,6 +118,70 @@ describe('a node', () => {
       [ids[0], null, 'the answer cannot be read'],
       [ids[1], 'a'.repeat(64), undefined],
     ])
+  })
+
+  it('is read in the form of older versions, and completes its own answer when it has more to tell', async () => {
+    const admin = adminOf(server)
+    const writer = stores.create(server.url)
+    const ids = ['old.1.000000000001', 'new.1.000000000002', 'gone.1.000000000003']
+    const members = ids.map(id => JSON.stringify({ id, name: 'odd', pid: 1, startedAt: 0, leaseMs: 60_000 }))
+    for (const member of members) await admin.zadd('mqtt-warden:nodes', Date.now() + 60_000, member)
+    const written = writer.put(SHARED, recordOf('a'), { receipt: { timeoutMs: 20_000 } })
+    let row = ''
+    await eventually(async () => {
+      const [ask = ''] = await admin.keys('mqtt-warden:ask:*')
+      row = ask.replace('ask:', 'row:')
+      return ask !== ''
+    }, 'the nodes are asked')
+    const { digest } = (await writer.getStored(SHARED))!
+    const old = { digest, sessionsCut: 1, subscriptionsDropped: 2 }
+    await admin.set(`${row}:${ids[0]}`, JSON.stringify(old))
+    await admin.set(`${row}:${ids[1]}`, JSON.stringify({ ...old, messagesDropped: 3, pending: true, later: 'more' }))
+    await admin.set(`${row}:${ids[2]}`, JSON.stringify({ ...old, pending: true }))
+    // It answers no more, and nobody waits for it.
+    await admin.zrem('mqtt-warden:nodes', members[2]!)
+    await eventually(async () => (await admin.ttl(`${row}:${ids[1]}`)) === -1, 'it stays')
+    await admin.set(`${row}:${ids[1]}`, JSON.stringify({ ...old, subscriptionsDropped: 5, messagesDropped: 7 }))
+    const { receipt } = await written
+    expect(receipt).toMatchObject({ confirmed: true, silent: [] })
+    const rows = Object.fromEntries(receipt!.rows.map(({ node, ms: _, ...rest }) => [node, rest]))
+    expect(rows).toEqual({
+      [ids[0]!]: { ...old, messagesDropped: 0 },
+      [ids[1]!]: { ...old, subscriptionsDropped: 5, messagesDropped: 7 },
+      [ids[2]!]: { ...old, messagesDropped: 0, pending: true },
+    })
+  })
+
+  it('writes what it does in force at once, and anew when all is done', async () => {
+    const admin = adminOf(server)
+    const { store } = await startLocal(() => stores.create(server.url, { nodeName: 'n1' }))
+    await present(store, 'n1')
+    const work = deferred<ChangeEffects>()
+    store.watch(event => (event.type === 'changed' ? { subscriptionsDropped: 1, later: work.promise } : {}))
+    const [info] = await store.nodes()
+    const id = '00000000-0000-0000-0000-000000000001'
+    await admin.set(`mqtt-warden:ask:{${id}}`, JSON.stringify({ key: encodeRecordKey(SHARED), sinceMs: 0 }))
+    const row = `mqtt-warden:row:{${id}}:${info!.id}`
+    await eventually(async () => (await admin.exists(row)) === 1, 'it has answered')
+    const first = { digest: null, sessionsCut: 0, subscriptionsDropped: 1, messagesDropped: 0 }
+    expect(JSON.parse((await admin.get(row))!)).toEqual({ ...first, pending: true })
+    work.resolve({ messagesDropped: 2 })
+    await eventually(async () => !(await admin.get(row))!.includes('pending'), 'it has completed its answer')
+    expect(JSON.parse((await admin.get(row))!)).toEqual({ ...first, messagesDropped: 2 })
+  })
+
+  it('counts as silent in its own receipt while its own watchers are not done', async () => {
+    const { store } = await startLocal(() => stores.create(server.url, { nodeName: 'n1' }))
+    await present(store, 'n1')
+    let isTold = false
+    store.watch(event => {
+      if (event.type !== 'changed' || isTold) return undefined
+      isTold = true
+      return new Promise<void>(resolve => setTimeout(resolve, 600))
+    })
+    const { receipt } = await store.put(SHARED, recordOf('a'), { receipt: { timeoutMs: 200 } })
+    expect(receipt).toMatchObject({ confirmed: false, rows: [] })
+    expect(namesOf(receipt!.silent)).toEqual(['n1'])
   })
 
   it('announces itself again at once when everything was flushed', async () => {

@@ -3,7 +3,9 @@ import { Tallies } from '../../src/redis/tallies.js'
 import { deferred } from '../helpers/deferred.js'
 
 const cut = (sessionsCut: number): Promise<object> => Promise.resolve({ sessionsCut })
-const sum = (sessionsCut: number, subscriptionsDropped = 0): object => ({ sessionsCut, subscriptionsDropped })
+const sum = (sessionsCut: number, subscriptionsDropped = 0): object => {
+  return { sessionsCut, subscriptionsDropped, messagesDropped: 0 }
+}
 
 describe('what changes did here', () => {
   it('is told once, of the record asked for, and waited for while it goes on', async () => {
@@ -17,6 +19,18 @@ describe('what changes did here', () => {
     expect(await taken).toEqual(sum(1, 2))
     expect(await tallies.take('a', performance.now())).toEqual(sum(0))
     expect(await tallies.take('b', performance.now())).toEqual(sum(4))
+  })
+
+  it('is told later where it takes long, without what failed then', async () => {
+    const tallies = new Tallies()
+    const [slow, after] = [deferred<object>(), deferred<object>()]
+    tallies.note('a', slow.promise)
+    const { later, ...now } = await tallies.take('a', performance.now())
+    expect(now).toEqual({})
+    slow.resolve({ sessionsCut: 1, failed: 'then', later: after.promise })
+    after.resolve({ subscriptionsDropped: 2, failed: 'then as well' })
+    expect(await later).toEqual(sum(1, 2))
+    expect(await tallies.take('a', performance.now())).toEqual(sum(0))
   })
 
   it('is not told of a change that was long before the write', async () => {

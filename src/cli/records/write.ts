@@ -78,15 +78,19 @@ async function settle(write: Promise<WriteResult>): Promise<{ result: WriteResul
   }
 }
 
-function printReceipt({ rows, silent }: Receipt, digest: string | null): void {
-  const state = ({ digest: read, failed }: ReceiptRow): string => {
+function printReceipt({ rows, silentNodes }: Receipt, digest: string | null): void {
+  const state = ({ digest: read, failed, pending }: ReceiptRow): string => {
     if (failed !== undefined) return `failed: ${quote(failed)}`
-    return read === digest ? 'in force' : read === null ? 'no record there' : `another record: ${read.slice(0, 12)}…`
+    if (read !== digest) return read === null ? 'no record there' : `another record: ${read.slice(0, 12)}…`
+    return pending === undefined ? 'in force' : 'in force; still tidying stored sessions'
   }
+  const cellsOf = (row: ReceiptRow) => [row.sessionsCut, row.subscriptionsDropped, row.messagesDropped, row.ms]
   const table = [
-    ['node', 'sessions cut', 'subscriptions dropped', 'ms', 'record'],
-    ...rows.map(row => [row.node, row.sessionsCut, row.subscriptionsDropped, row.ms, state(row)].map(String)),
-    ...silent.map(node => [node, '-', '-', '-', 'silent']),
+    ['node', 'sessions cut', 'subscriptions dropped', 'messages dropped', 'ms', 'record'],
+    ...rows.map(row => [row.node, ...cellsOf(row).map(String), state(row)]),
+    ...silentNodes.map(({ node, seenMs }) => {
+      return [node, '-', '-', '-', '-', `silent, last heard ${inSeconds(seenMs)} ago`]
+    }),
   ]
   const widths = table[0]!.map((_, column) => Math.max(...table.map(cells => cells[column]!.length)))
   for (const cells of table)
@@ -98,11 +102,19 @@ function printReceipt({ rows, silent }: Receipt, digest: string | null): void {
     )
 }
 
-function describeDoubt({ rows, silent, failed }: Receipt): string {
+function describeDoubt({ rows, silent, silentNodes, failed }: Receipt): string {
   if (failed !== undefined) return `written, but not confirmed: ${failed}`
   if (rows.length + silent.length === 0) return 'written, but no node is there to confirm it'
-  if (silent.length > 0) return `written, but ${silent.length} of ${rows.length + silent.length} nodes stayed silent`
+  if (silent.length > 0) {
+    const count = `${silent.length} of ${rows.length + silent.length} nodes stayed silent`
+    const left = inSeconds(Math.max(...silentNodes.map(({ leftMs }) => leftMs)))
+    return `written, but ${count}: dead or cut off, in ${left} none of them decides by anything older`
+  }
   return 'written, but not in force on every node'
+}
+
+function inSeconds(ms: number): string {
+  return `${Math.ceil(ms / 1_000)} s`
 }
 
 function digest(text: string): string | null {
