@@ -128,10 +128,11 @@ class StoreAuthorizer implements Authorizer {
     const { mountpoint = '', clientId, username } = request
     const principal: Principal = { mountpoint, clientId, username: username ?? '' }
     if (username === undefined) return this.#anonymousAccess(principal)
-    const found = this.#lookups.now(principal)
+    const now = this.#trust.now()
+    const found = this.#lookups.held(principal, now)
     return found === undefined
-      ? this.#lookups.find(principal).then(read => this.#accessBy(principal, read))
-      : this.#accessBy(principal, found)
+      ? this.#lookups.find(principal).then(read => accessBy(principal, read, this.#trust.now()))
+      : accessBy(principal, found, now)
   }
 
   refuse({ decision, ...denial }: Refusal): Denied {
@@ -269,7 +270,8 @@ class StoreAuthorizer implements Authorizer {
   ): Promise<Decision> {
     // A copy: the caller's may change while the store is asked.
     const principal = { mountpoint, clientId, username }
-    const [found, detail] = this.#lookups.now(principal) ?? (await this.#lookups.find(principal))
+    const held = this.#lookups.held(principal, this.#trust.now())
+    const [found, detail] = held ?? (await this.#lookups.find(principal))
     const decision = 'compiled' in found ? ask(found.compiled, principal) : found
     if (!decision.allow) this.#sessions.denials.loose({ principal, action, subject, decision, detail })
     return decision
@@ -283,9 +285,9 @@ class StoreAuthorizer implements Authorizer {
     if (this.#anonymous === undefined) return denied('anonymous_refused')
     return anonymousAccess(principal, this.#anonymous)
   }
+}
 
-  #accessBy(principal: Principal, [found, detail]: Found): AccessGranted | AccessRefused {
-    if ('compiled' in found) return recordAccess(principal, found, this.#trust.now())
-    return detail === undefined ? found : { ...found, detail }
-  }
+function accessBy(principal: Principal, [found, detail]: Found, now: number): AccessGranted | AccessRefused {
+  if ('compiled' in found) return recordAccess(principal, found, now)
+  return detail === undefined ? found : { ...found, detail }
 }

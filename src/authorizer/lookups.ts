@@ -26,13 +26,13 @@ export class Lookups {
     this.#isClosed = isClosed
   }
 
-  /** What decides for a principal, from what is held; `undefined` where something has to be read. */
-  now(principal: Principal): Found | undefined {
+  /** What decides for a principal now, from what is held; `undefined` where something has to be read. */
+  held(principal: Principal, now: number): Found | undefined {
     if (this.#isClosed()) return [denied('closed')]
     const problem = identityProblem(principal)
     if (problem !== undefined) return [denied('client_id_refused'), problem]
-    const held = this.#resolver.held(principal, {})
-    return held && this.#judge(held)
+    const held = this.#resolver.held(principal, { now })
+    return held && this.#judge(held, now)
   }
 
   /** What decides for a principal at this moment. */
@@ -42,7 +42,7 @@ export class Lookups {
         const known = await this.#resolve(principal)
         return isCurrent() ? known : undefined
       })
-      return this.#isClosed() ? [denied('closed')] : this.#judge(known)
+      return this.#isClosed() ? [denied('closed')] : this.#judge(known, this.#trust.now())
     } catch (error) {
       if (this.#isClosed()) return [denied('closed')]
       if (error instanceof TooManyChanges) return [denied('busy'), error.message]
@@ -52,10 +52,10 @@ export class Lookups {
   }
 
   /** The account that was found, if it can be used. */
-  #judge({ account }: Known): Found {
+  #judge({ account }: Known, now: number): Found {
     if (account === undefined) return [denied('bad_credentials'), 'no record']
     if (account instanceof RecordInvalid) return [denied('record_invalid'), account.message]
-    return [this.#trust.now() >= account.endsAt ? denied('expired') : account]
+    return [now >= account.endsAt ? denied('expired') : account]
   }
 
   /** What decides; while the store cannot be read, what is still trusted. The broker has checked the password. */

@@ -67,8 +67,8 @@ export class RecordCache {
   }
 
   /** What is held for a key, if it may be used without asking; see {@link Trust.isFresh} for the share. */
-  held(key: RecordKey, share?: number): Known | undefined {
-    return this.#held(encodeRecordKey(key), share)
+  held(key: RecordKey, share?: number, now: number = this.#trust.now()): Known | undefined {
+    return this.#held(encodeRecordKey(key), share, now)
   }
 
   /** What is held for a key, however old, if it may still decide while the store is silent. */
@@ -83,7 +83,7 @@ export class RecordCache {
   async get(key: RecordKey, share?: number): Promise<Known> {
     const text = encodeRecordKey(key)
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const held = this.#held(text, share)
+      const held = this.#held(text, share, this.#trust.now())
       if (held !== undefined) return held
       this.misses++
       const load = this.#loads.get(text) ?? this.#load(key, text)
@@ -114,10 +114,9 @@ export class RecordCache {
     for (const giveUp of [...this.#waiting]) giveUp(new StoreUnavailable('the authorizer was closed'))
   }
 
-  #held(text: string, share: number | undefined): Known | undefined {
+  #held(text: string, share: number | undefined, now: number): Known | undefined {
     const known = this.#present.get(text) ?? this.#absent.get(text)
     if (known === undefined) return undefined
-    const now = this.#trust.now()
     if (!this.#trust.isFresh(known.readAt, known.epoch, now, share) || hasEnded(known, now)) return undefined
     this.hits++
     return known

@@ -20,6 +20,8 @@ export interface RefusedRequest {
 
 /** Longest client id and username: MQTT writes their length in two bytes. */
 const MAX_TEXT_BYTES = 65_535
+/** Bytes of UTF-8 that one unit of a string takes at most. */
+const MOST_BYTES_A_UNIT = 3
 
 /** Tells what makes a client id, username or mountpoint unusable as part of a record key. */
 export function identityProblem({ mountpoint, clientId, username }: Principal): string | undefined {
@@ -33,7 +35,10 @@ export function identityProblem({ mountpoint, clientId, username }: Principal): 
 
 function textProblem(name: string, value: unknown): string | undefined {
   if (typeof value !== 'string') return `${name} is no text`
-  if (value.length > MAX_TEXT_BYTES || Buffer.byteLength(value) > MAX_TEXT_BYTES) return `${name} is too long`
+  // Most are so short that their bytes need not be counted.
+  if (value.length * MOST_BYTES_A_UNIT > MAX_TEXT_BYTES && Buffer.byteLength(value) > MAX_TEXT_BYTES) {
+    return `${name} is too long`
+  }
   if (value.includes('\0')) return `${name} holds U+0000`
   return value.isWellFormed() ? undefined : `${name} holds an unpaired surrogate`
 }

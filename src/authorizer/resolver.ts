@@ -21,6 +21,12 @@ export interface ResolveOptions {
   readonly shared?: Known | undefined
 }
 
+/** What a resolution from what is held may be made of. */
+export interface HeldOptions extends ResolveOptions {
+  /** The time, for who has looked at the clock. */
+  readonly now?: number
+}
+
 /**
  * Finds the record that decides for a principal: the exact one, else the `*` one, else none. An unusable exact record
  * hides the `*` one.
@@ -48,8 +54,8 @@ export class Resolver {
   }
 
   /** As {@link resolve}, from what is held; `undefined` where something would have to be read. */
-  held(principal: Principal, { share, ...given }: ResolveOptions): Known | undefined {
-    return this.#lookUp(principal, given, key => this.#cache.held(key, share))
+  held(principal: Principal, options: HeldOptions): Known | undefined {
+    return this.#lookUp(principal, options, key => this.#cache.held(key, options.share, options.now))
   }
 
   /** What may still decide although the store cannot be read. */

@@ -137,16 +137,14 @@ export class NodeExchange implements EndpointRequest, Timed {
     const res = this.#res
     this.#end()
     if (res.headersSent || res.destroyed) return
-    const length = Buffer.byteLength(body)
+    const lines = ['content-length', `${Buffer.byteLength(body)}`]
+    for (const name of Object.keys(headers)) lines.push(name, headers[name]!)
     try {
       const server = this.#server
-      if (mustClose || server?.listening === false) {
-        res.writeHead(status, { ...headers, 'content-length': length, connection: 'close' })
-      } else {
-        this.#keepOpen(server)
-        res.writeHead(status, { ...headers, 'content-length': length })
-      }
-      res.end(body)
+      if (mustClose || server?.listening === false) lines.push('connection', 'close')
+      else this.#keepOpen(server)
+      res.writeHead(status, lines)
+      write(res, body)
     } catch (error) {
       this.#core.report(error, 'endpoint response')
       res.destroy()
@@ -181,6 +179,23 @@ export class NodeExchange implements EndpointRequest, Timed {
     this.body = NOTHING
     this.#chunks = undefined
     if (!this.#res.writableFinished) this.#controller?.abort()
+  }
+}
+
+/**
+ * Ends a response of one piece. `end(body)` has the socket write two, the second empty, by a slower way: a tenth of what a
+ * small request costs.
+ */
+function write(res: ServerResponse, body: string): void {
+  const { socket } = res
+  if (socket !== null && body !== '') {
+    // Or `write` would hold the socket back until the end of the turn.
+    socket.cork()
+    res.write(body)
+    socket.uncork()
+    res.end()
+  } else {
+    res.end(body)
   }
 }
 

@@ -9,6 +9,8 @@ export interface RecordKeyParts {
   readonly username: string
 }
 
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
 const PARTS = ['mountpoint', 'clientId', 'username'] as const
 
 /**
@@ -44,7 +46,12 @@ export function encodeRecordKey({ mountpoint = '', clientId, username }: RecordK
 
 /** Whether a text in JSON is itself between quotes. */
 function isPlain(text: string): boolean {
-  return !/[^ !#-[\]-~]/.test(text)
+  // Character by character: for names, faster than to enter an expression.
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < 0x20 || code > 0x7e || code === QUOTE || code === BACKSLASH) return false
+  }
+  return true
 }
 
 /**

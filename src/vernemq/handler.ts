@@ -49,10 +49,10 @@ export function createWebhookHandler(authorizer: Authorizer, options: WebhookOpt
   const answer = (
     hook: string,
     body: unknown,
-    signal?: () => AbortSignal,
+    caller?: EndpointRequest,
   ): EndpointResponse | Promise<EndpointResponse> => {
     try {
-      const response = webhooks.answer(hook, body, signal)
+      const response = webhooks.answer(hook, body, caller)
       return response instanceof Promise ? response.catch(fault) : response
     } catch (error) {
       return fault(error)
@@ -66,7 +66,7 @@ export function createWebhookHandler(authorizer: Authorizer, options: WebhookOpt
     }
     const hook = request.header('vernemq-hook') ?? ''
     const json = readJson(request)
-    if ('value' in json) return answer(hook, json.value, () => request.signal)
+    if ('value' in json) return answer(hook, json.value, request)
     return fault(new HookRequestInvalid(hook, '', json.problem))
   }
 

@@ -2,7 +2,7 @@ import { denied } from '../acl/rule.js'
 import type { Action, Decision, Denied, PublishRule, SubscribeRule } from '../acl/types.js'
 import { joinDetail } from '../authorizer/access.js'
 import type { Access, AccessGranted, AccessRefused, Authorizer } from '../authorizer/types.js'
-import type { EndpointResponse } from '../endpoint/index.js'
+import type { EndpointRequest, EndpointResponse } from '../endpoint/index.js'
 import { HookRequestInvalid } from '../errors.js'
 import {
   checkBody,
@@ -32,6 +32,9 @@ import {
 
 type Answer = EndpointResponse | Promise<EndpointResponse>
 
+/** Who waits for an answer. */
+type Caller = Pick<EndpointRequest, 'signal'>
+
 /** Answers the hooks of one authorizer. */
 export class Webhooks {
   readonly #authorizer: Authorizer
@@ -53,13 +56,13 @@ export class Webhooks {
    *
    * @throws HookRequestInvalid for what is no request of VerneMQ's.
    */
-  answer(name: string, body: unknown, signal: (() => AbortSignal) | undefined): Answer {
+  answer(name: string, body: unknown, caller: Caller | undefined): Answer {
     const hook = HOOKS.get(name)
     if (hook === undefined) throw new HookRequestInvalid(name, '', 'is no hook of VerneMQ')
     checkBody(hook, body)
     switch (hook.role) {
       case 'register':
-        return this.#register(hook, body as RegisterBody, signal)
+        return this.#register(hook, body as RegisterBody, caller)
       case 'publish':
         return this.#publish(hook, body as PublishBody)
       case 'subscribe':
@@ -79,7 +82,7 @@ export class Webhooks {
     }
   }
 
-  async #register(hook: Hook, body: RegisterBody, signal: (() => AbortSignal) | undefined): Promise<EndpointResponse> {
+  async #register(hook: Hook, body: RegisterBody, caller: Caller | undefined): Promise<EndpointResponse> {
     const { mountpoint, client_id: clientId, username, password, peer_addr: address } = body
     if (password?.includes('\ufffd')) {
       const detail = `${hook.name}: password holds U+FFFD, which VerneMQ writes for bytes that are not UTF-8`
@@ -94,7 +97,7 @@ export class Webhooks {
       ...(password !== null && { password }),
       address,
       via: hook.name,
-      ...(signal !== undefined && { signal: signal() }),
+      ...(caller !== undefined && { signal: caller.signal }),
     })
     if (!outcome.allow) return refused(outcome)
     const isPersistent = !(body.clean_session ?? body.clean_start)
@@ -103,7 +106,10 @@ export class Webhooks {
   }
 
   #publish(hook: Hook, body: PublishBody): Answer {
-    return after(this.#access(body), found => this.#publishBy(found, hook, body))
+    const found = this.#access(body)
+    return found instanceof Promise
+      ? found.then(read => this.#publishBy(read, hook, body))
+      : this.#publishBy(found, hook, body)
   }
 
   #publishBy(found: AccessGranted | AccessRefused, hook: Hook, body: PublishBody): EndpointResponse {
@@ -119,7 +125,9 @@ export class Webhooks {
     })
     if (!decision.allow) return refused(this.#refuse(hook, body, 'publish', topic, decision))
     const response = this.#granted(decision.rule as PublishRule, hook.isV5)
-    return this.#cached(response, access, () => !this.#limits.concern(access.compiled, access.principal, topic))
+    const seconds = this.#repeatFor(access)
+    const mayRepeat = seconds > 0 && !this.#limits.concern(access.compiled, access.principal, topic)
+    return mayRepeat ? cachedFor(response, seconds) : response
   }
 
   async #subscribe(hook: Hook, body: SubscribeBody): Promise<EndpointResponse> {
@@ -217,13 +225,22 @@ export class Webhooks {
     return response
   }
 
-  /** Lets VerneMQ repeat a grant by itself, where its caches can be cleared, and no longer than the record lives. */
-  #cached(response: EndpointResponse, access: Access, mayRepeat: () => boolean = () => true): EndpointResponse {
+  /** Notes a grant, and lets VerneMQ repeat it by itself where it may. */
+  #cached(response: EndpointResponse, access: Access): EndpointResponse {
+    const seconds = this.#repeatFor(access)
+    return seconds > 0 ? cachedFor(response, seconds) : response
+  }
+
+  /**
+   * Notes a grant. Answers for how many seconds VerneMQ may repeat it by itself: not at all unless its caches can be
+   * cleared, and no longer than the record lives.
+   */
+  #repeatFor(access: Access): number {
     const { enforcement, cacheSeconds } = this.#settings
-    enforcement?.observe(access)
-    if (cacheSeconds === 0 || enforcement?.mayCache(cacheSeconds) !== true || !mayRepeat()) return response
-    const seconds = Math.floor(Math.min(cacheSeconds, access.leftMs / 1_000))
-    return seconds < 1 ? response : cachedFor(response, seconds)
+    if (enforcement === undefined) return 0
+    enforcement.observe(access)
+    if (cacheSeconds === 0 || !enforcement.mayCache(cacheSeconds)) return 0
+    return Math.floor(Math.min(cacheSeconds, access.leftMs / 1_000))
   }
 }
 
@@ -235,9 +252,4 @@ function soleTarget(decision: Decision & { allow: true }) {
   const { modifiers } = decision.rule as SubscribeRule
   if (modifiers === undefined) return undefined
   return modifiers.length === 1 ? modifiers[0]! : 'unsupported'
-}
-
-/** Goes on at once with what is there already. */
-function after<T, R>(value: T | Promise<T>, next: (value: T) => R): R | Promise<R> {
-  return value instanceof Promise ? value.then(next) : next(value)
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import * as checks from '../../src/vernemq/checks.js'
 import { HOOKS } from '../../src/vernemq/hooks.js'
 import { createEndpointServer } from '../../src/vernemq/index.js'
 import { bodyOf, keyOf, open, RECORDED, recordOf } from './support.js'
@@ -41,24 +42,27 @@ function request(name: string, hook: string, body: Buffer | string, more: Partia
 
 const NOT_TEXT = [undefined, 0, 1.5, true, [], {}, ['x'], { toString: 'x' }, null] as const
 /** Values that a member must not have, by what it must be. */
-const WRONG: Readonly<Record<string, readonly unknown[]>> = {
-  text: NOT_TEXT,
-  'nullable text': NOT_TEXT.filter(value => value !== null),
-  'optional text': NOT_TEXT.filter(value => value !== undefined),
-  flag: [undefined, null, 0, 1, 'true', {}, []],
-  qos: [undefined, null, -1, 3, 128, 0.5, '0', true, {}, [], 1e308],
-  port: [undefined, null, -1, 65_536, 0.5, '1883', {}],
-  properties: [undefined, null, 'x', 1, []],
-  filters: [undefined, null, 'a', {}, [1], [null], [['a']], [{}]],
-  subscriptions: [undefined, null, 'a', {}, ['a'], [null], [[]], [{}], [{ topic: 'a' }], [{ topic: 'a', qos: 3 }]],
-  'noted subscriptions': [undefined, null, 'a', {}, ['a'], [{ topic: 1, qos: 0 }], [{ topic: 'a', qos: 129 }]],
-}
+const WRONG: ReadonlyMap<checks.Check, readonly unknown[]> = new Map<checks.Check, readonly unknown[]>([
+  [checks.text, NOT_TEXT],
+  [checks.nullableText, NOT_TEXT.filter(value => value !== null)],
+  [checks.optionalText, NOT_TEXT.filter(value => value !== undefined)],
+  [checks.flag, [undefined, null, 0, 1, 'true', {}, []]],
+  [checks.qos, [undefined, null, -1, 3, 128, 0.5, '0', true, {}, [], 1e308]],
+  [checks.port, [undefined, null, -1, 65_536, 0.5, '1883', {}]],
+  [checks.properties, [undefined, null, 'x', 1, []]],
+  [checks.filters, [undefined, null, 'a', {}, [1], [null], [['a']], [{}]]],
+  [
+    checks.subscriptions,
+    [undefined, null, 'a', {}, ['a'], [null], [[]], [{}], [{ topic: 'a' }], [{ topic: 'a', qos: 3 }]],
+  ],
+  [checks.notedSubscriptions, [undefined, null, 'a', {}, ['a'], [{ topic: 1, qos: 0 }], [{ topic: 'a', qos: 129 }]]],
+])
 
 /** A recorded call with one member spoilt. */
 function spoilt(index: number): Hostile {
   const { hook, body } = pick(RECORDED.filter(({ body }) => body.username === 'u1'))
-  const { name: field, kind } = pick(HOOKS.get(hook)!.fields)
-  const value = pick(WRONG[kind]!)
+  const [field, check] = pick(Object.entries(HOOKS.get(hook)!.fields))
+  const value = pick(WRONG.get(check)!)
   const text = JSON.stringify({ ...body, [field]: value })
   return request(`${index}: ${hook} with ${field} ${JSON.stringify(value)}`, hook, text)
 }
