@@ -45,6 +45,8 @@ export interface CompiledAcl {
   readonly acl: Acl
   readonly semantics: Semantics
   readonly maxLevels: number
+  /** Whether a rule of `publishAcl` has a limit. Where none has, the topic name alone decides. */
+  readonly hasPublishLimits: boolean
   /**
    * Decides; sends nothing. Whether a rule of `publishAcl` matches the topic name and fits the limits. A fact that is
    * none (a QoS of 3, a size that is no number) fits no rule.
@@ -98,6 +100,7 @@ class Compiled implements CompiledAcl {
   readonly acl: Acl
   readonly semantics: Semantics
   readonly maxLevels: number
+  readonly hasPublishLimits: boolean
   readonly #reading: Reading
   readonly #publish: TrieNode | undefined
   readonly #subscribe: TrieNode | undefined
@@ -118,6 +121,9 @@ class Compiled implements CompiledAcl {
       throw new TypeError("\"unknownPayloadSize\" option must be 'refuse' or 'allow'")
     }
     const { publishAcl, subscribeAcl } = checkRules(acl)
+    this.hasPublishLimits = publishAcl.some(
+      ({ maxQos, maxPayloadSize, allowedRetain }) => (maxQos ?? maxPayloadSize ?? allowedRetain) !== undefined,
+    )
     const compile = (rules: readonly AclRule[], place: string) =>
       rules.map((rule, index) => {
         this.#checkPattern(rule.pattern, `${place}[${index}].pattern`)

@@ -25,12 +25,13 @@ export function installHooks(broker: Broker, { ours, guests, assigned }: Install
   for (const name of NAMES) {
     Object.assign(found, { [name]: broker[name] })
     if (broker[name] !== defaults[name]) Object.assign(guests, { [name]: broker[name] })
+    const own = ours[name]
     Object.defineProperty(broker, name, {
       configurable: true,
       enumerable: true,
-      get: () => ours[name],
+      get: () => own,
       set: (hook: unknown) => {
-        if (hook === ours[name]) {
+        if (hook === own) {
           delete guests[name]
           return
         }

@@ -44,11 +44,15 @@ export class Member {
   }
 }
 
+/** A connection, with the member whose it is. */
+type Marked = { [mark: symbol]: Member | undefined }
+
 /**
  * The clients logged in, and which of them holds a client id. Every field and listener here is there for each of them.
  */
 export class Members {
-  readonly #byConnection: WeakMap<object, Member> = new WeakMap()
+  /** Under it connections keep their members: a weak map would be slower to ask, and larger. */
+  readonly #mark: symbol = Symbol('member')
   readonly #holders: Map<string, Member> = new Map()
   /** Those that hold no client id: not yet, or no longer. */
   readonly #others: Map<Session, Member> = new Map()
@@ -67,15 +71,15 @@ export class Members {
     this.#lingerMs = lingerMs
     this.#sleepers = sleepers
     const members = this
-    this.#onClose = function (this: object): void {
-      const member = members.#byConnection.get(this)
+    this.#onClose = function (this: unknown): void {
+      const member = (this as Marked)[members.#mark]
       if (member !== undefined) members.#disconnected(member)
     }
   }
 
   /** The member a client is or was; its session refuses everything once it has ended. */
   of({ conn }: StoredClient & { readonly conn?: object }): Member | undefined {
-    return conn && this.#byConnection.get(conn)
+    return conn && (conn as Marked)[this.#mark]
   }
 
   bySession(session: Session): Member | undefined {
@@ -90,7 +94,7 @@ export class Members {
   /** Takes a client in; it ends with its connection. */
   add(client: BrokerClient, session: Session): Member {
     const member = new Member(client, session)
-    this.#byConnection.set(client.conn, member)
+    ;(client.conn as object as Marked)[this.#mark] = member
     this.#others.set(session, member)
     client.conn.on('close', this.#onClose)
     return member

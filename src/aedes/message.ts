@@ -12,6 +12,8 @@ export const NOWHERE_PREFIX = '$warden/'
  */
 export const NOWHERE: string = `${NOWHERE_PREFIX}refused`
 
+const DOLLAR = 0x24
+
 const APPLICABLE: ReadonlySet<string> = new Set(['topic', 'payload', 'qos', 'retain'])
 
 /** What the limits of rules are compared with. */
@@ -21,7 +23,7 @@ export function factsOf({ qos, retain, payload }: Message): PublishFacts {
 
 /** What no rule can allow: names of the broker's own, and those that make its matcher throw. */
 export function topicProblem(topic: string, { maxTopicLevels }: Broker): DenyReason | undefined {
-  if (topic.startsWith(RESERVED_PREFIX)) return 'no_matching_rule'
+  if (topic.charCodeAt(0) === DOLLAR && topic.startsWith(RESERVED_PREFIX)) return 'no_matching_rule'
   return isTooDeep(topic, maxTopicLevels) ? 'too_deep' : undefined
 }
 

@@ -9,7 +9,7 @@ import { fireWill, isWill } from './will.js'
 /** Decides PUBLISHes and wills; PUBLISHes in the same turn, so that messages keep their order. */
 export function publishHook(context: Context): Hooks['authorizePublish'] {
   return (client, packet, callback) => {
-    if (context.asked.has(packet)) return callback(null)
+    if (context.guests.authorizePublish !== undefined && context.asked.has(packet)) return callback(null)
     if (client === null || isWill(client, packet)) return fireWill(context, client, packet, () => callback(null))
     const member = context.members.of(client)
     if (member === undefined || context.isClosed) return callback(refusal('closed'))

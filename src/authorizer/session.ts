@@ -1,5 +1,4 @@
 import type { CompiledAcl } from '../acl/compile.js'
-import { filterMatchesTopic } from '../acl/match.js'
 import { denied } from '../acl/rule.js'
 import type {
   Acl,
@@ -17,6 +16,7 @@ import { sumEffects } from '../store/listeners.js'
 import type { ChangeEffects, Reaction } from '../store/types.js'
 import type { Account } from './accounts.js'
 import type { Allowance } from './allowance.js'
+import { Grants } from './grants.js'
 import { appended, type Listeners, listOf, once, without } from './listener-list.js'
 import type { Known } from './record-cache.js'
 import type { SessionContext, Snapshot } from './session-context.js'
@@ -43,8 +43,8 @@ export class LiveSession implements Session {
   #cause: RevokeCause | undefined
   #changeListeners: Listeners<ChangeListener>
   #revokeListeners: Listeners<RevokeListener>
-  /** Rules whose modifiers wrote a filter for this session; what those filters match may be received. */
-  #rewriters: Set<SubscribeRule> | undefined
+  /** What the rules in force have allowed; made when they first do. */
+  #grants: Grants | undefined
   /** Whether its exact record was named and not read since. */
   #isExactNamed = false
   /** Kept for the index: an older session of the same client id that is still open. */
@@ -99,8 +99,15 @@ export class LiveSession implements Session {
   }
 
   authorizePublish(topic: string, facts?: PublishFacts): Decision {
-    const decision = this.#refusalNow() ?? this.#compiled.authorizePublish(this.principal, topic, facts)
-    return decision.allow ? decision : this.#report('publish', topic, decision)
+    const refusal = this.#refusalNow()
+    if (refusal !== undefined) return this.#report('publish', topic, refusal)
+    const granted = this.#grants?.publishing(topic, facts)
+    if (granted !== undefined) return granted
+    const decision = this.#compiled.authorizePublish(this.principal, topic, facts)
+    if (!decision.allow) return this.#report('publish', topic, decision)
+    this.#grants ??= new Grants()
+    this.#grants.published(topic, decision, this.#compiled)
+    return decision
   }
 
   authorizeSubscribe(filter: string, facts?: SubscribeFacts, detail?: string): Decision {
@@ -108,18 +115,25 @@ export class LiveSession implements Session {
     if (!decision.allow) return this.#report('subscribe', filter, decision, detail)
     const rule = decision.rule as SubscribeRule
     if (rule.modifiers !== undefined) {
-      this.#rewriters ??= new Set()
-      this.#rewriters.add(rule)
+      this.#grants ??= new Grants()
+      this.#grants.subscribed(rule)
     }
     return decision
   }
 
   authorizeReceive(topic: string): Decision {
     const refusal = this.#refusalNow()
-    const decision = refusal ?? this.#compiled.authorizeReceive(this.principal, topic)
-    if (decision.allow) return decision
-    const rewriter = refusal === undefined ? this.#rewriterFor(topic) : undefined
-    return rewriter === undefined ? this.#report('receive', topic, decision) : { allow: true, rule: rewriter }
+    if (refusal !== undefined) return this.#report('receive', topic, refusal)
+    const granted = this.#grants?.receiving(topic)
+    if (granted !== undefined) return granted
+    const decision = this.#compiled.authorizeReceive(this.principal, topic)
+    if (!decision.allow) {
+      const rewriter = this.#grants?.rewriterFor(topic)
+      return rewriter === undefined ? this.#report('receive', topic, decision) : { allow: true, rule: rewriter }
+    }
+    this.#grants ??= new Grants()
+    this.#grants.received(topic, decision)
+    return decision
   }
 
   confirm(): boolean {
@@ -192,7 +206,7 @@ export class LiveSession implements Session {
     this.#refusal = undefined
     this.#confirm(known)
     if (!changed) return undefined
-    this.#rewriters = undefined
+    this.#grants = undefined
     return { session: this, previous, acl: account.compiled.acl }
   }
 
@@ -282,14 +296,6 @@ export class LiveSession implements Session {
     this.#isExactNamed = false
   }
 
-  #rewriterFor(topic: string): SubscribeRule | undefined {
-    if (this.#rewriters === undefined) return undefined
-    for (const rule of this.#rewriters) {
-      if (rule.modifiers?.some(({ filter, qos }) => qos !== 128 && filterMatchesTopic(filter, topic))) return rule
-    }
-    return undefined
-  }
-
   #report(action: Action, subject: string, decision: Denied, detail?: string): Denied {
     this.#context.denials.ofSession(this, { action, subject, decision, detail })
     return decision
@@ -299,6 +305,6 @@ export class LiveSession implements Session {
     this.#refusal = refusal
     this.#changeListeners = undefined
     this.#revokeListeners = undefined
-    this.#rewriters = undefined
+    this.#grants = undefined
   }
 }

@@ -144,6 +144,7 @@ export class Metrics {
         acl: compiled.acl,
         semantics: compiled.semantics,
         maxLevels: compiled.maxLevels,
+        hasPublishLimits: compiled.hasPublishLimits,
         authorizePublish: (...args) => count('publish', compiled.authorizePublish(...args)),
         authorizeSubscribe: (...args) => count('subscribe', compiled.authorizeSubscribe(...args)),
         authorizeReceive: (...args) => count('receive', compiled.authorizeReceive(...args)),
