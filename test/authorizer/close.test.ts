@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { AuthorizerClosed, createAuthorizer, createMemoryStore } from 'mqtt-warden'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { deferred } from '../helpers/deferred.js'
 import {
   authorizerOf,
@@ -29,6 +29,10 @@ function run(source: string): Promise<{ code: number | null; stdout: string; std
     child.on('close', code => resolve({ code, stdout, stderr }))
   })
 }
+
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 describe('ready', () => {
   it('resolves when the watch is live, for all who wait, and at once from then on', async () => {
@@ -115,6 +119,8 @@ describe('close', () => {
   it.each(['the record is read', 'the password is judged', 'the refusal is held back'])(
     'answers a login with closed at once while %s',
     async stage => {
+      // A busy machine must not let the moment of the refusal pass.
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
       const store = new SteppedStore([[keyOf('c'), recordOf()]])
       const hasher = plainHasher()
       if (stage === 'the password is judged') hasher.verify = () => new Promise(() => {})

@@ -23,7 +23,7 @@ const ids = Array.from({ length: 60 }, (_, n) => `c${n}`)
 const store = createMemoryStore(ids.map(id => [key(id), record]))
 const told: unknown[] = []
 
-const options = { store, refusalCapMs: 0, connectTimeoutMs: 2_000, hashQueue: 4, throttle: { perPair: { points: 3 } } }
+const options = { store, refusalCapMs: 0, connectTimeoutMs: 30_000, hashQueue: 4, throttle: { perPair: { points: 3 } } }
 const authorizer = createAuthorizer({ ...options, rehash: { cost: 11 } })
 for (const event of ['denied', 'error', 'takeover'] as const) authorizer.on(event, payload => void told.push(payload))
 process.on('warning', warning => void told.push(warning))

@@ -28,7 +28,7 @@ class PairWorld extends LineWorld {
 
   /** Starts both, with the right not yet given, and resolves when the one follows the other. */
   static async startPair(): Promise<PairWorld> {
-    const options = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1']
+    const options = ['--repl-ping-replica-period', '1']
     const pair = [await startRedisServer(options), await startRedisServer(options)] as const
     const world = new PairWorld(pair, await linesTo(pair[0]), await startTcpProxy(pair[1].port), takeNodes(NODES))
     await revoking(world.admin).exec()

@@ -10,7 +10,13 @@ const key = { mountpoint: '', clientId: 'closing', username: 'u' }
 const record = { passhash: '$2a$04$x', publishAcl: [], subscribeAcl: [] }
 const options = { heartbeatMs: 50, commandTimeoutMs: 60_000, heartbeatTimeoutMs: 60_000, connectTimeoutMs: 60_000 }
 
-const turn = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
+const until = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await new Promise(setImmediate)
+}
+const isConnected = (): boolean => {
+  const open = process.getActiveResourcesInfo()
+  return open.includes('TCPSocketWrap') && !open.includes('TCPConnectWrap')
+}
 const ignore = (call: Promise<unknown>): void => void call.catch(() => {})
 
 const states: Record<string, () => Promise<void>> = {
@@ -45,21 +51,24 @@ const states: Record<string, () => Promise<void>> = {
       ignore(store.put(key, record, { ifMatch: null }))
       ignore(store.scan()[Symbol.asyncIterator]().next())
     }
-    await turn(2)
+    await until(isConnected)
     await store.close()
   },
   'while connecting to nobody': async () => {
     const store = createRedisStore('redis://127.0.0.1:1', options)
-    store.watch(() => {})
+    let isTold = false
+    store.watch(event => {
+      isTold ||= event.type === 'error'
+    })
     ignore(store.get(key))
-    await turn(50)
+    await until(() => isTold)
     await store.close()
   },
   'while a frozen line is being opened': async () => {
     const store = createRedisStore(frozen, options)
     store.watch(() => {})
     ignore(store.get(key))
-    await turn(50)
+    await until(isConnected)
     await store.close()
   },
   'after the watch has ended': async () => {
