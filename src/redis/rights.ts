@@ -7,6 +7,9 @@ import type { KeySpace } from './keys.js'
 /** Clocks that differ by less are of no account, in milliseconds. */
 const SKEW_MS = 1_000
 
+/** How a server says that a key is refused and not a command: Redis up to 7.0, and later ones, Valkey among them. */
+const KEY_REFUSED = /permissions to access (?:one of the keys|a key)\b/
+
 /** What the probes of one server need. None of them changes anything. */
 export interface ProbeContext {
   readonly connection: Connection
@@ -115,7 +118,7 @@ export async function checkUses({ connection, keys, timeoutMs }: ProbeContext): 
     const missing = sent.flatMap(([name, key = ''], at) => {
       const reply = replies[at]
       if (!(reply instanceof CommandFailure) || reply.code !== 'NOPERM') return []
-      return [reply.message.includes('keys') ? `~${key}` : `+${name}`]
+      return [KEY_REFUSED.test(reply.message) ? `~${key}` : `+${name}`]
     })
     if (missing.length === 0) findings.push(ok(check, `may ${what}`))
     else findings.push(found(check, 'info', `may not ${what}`, `${remedy}, grant ${[...new Set(missing)].join(' ')}`))

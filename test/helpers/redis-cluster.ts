@@ -79,13 +79,7 @@ async function moveKeys(slot: number, from: ClusterMember, to: ClusterMember): P
 async function startMember(): Promise<ClusterMember> {
   const busPort = String(await freePort())
   const options = ['--cluster-enabled', 'yes', '--cluster-port', busPort, '--cluster-node-timeout', '1000']
-  const server = await startRedisServer([
-    ...options,
-    '--cluster-require-full-coverage',
-    'no',
-    '--repl-diskless-sync-delay',
-    '0',
-  ])
+  const server = await startRedisServer([...options, '--cluster-require-full-coverage', 'no'])
   const admin = new Redis(server.port, { retryStrategy: () => 50 })
   admin.on('error', () => {})
   return { server, admin, id: await admin.cluster('MYID') }

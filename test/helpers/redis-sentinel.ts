@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis, type RedisOptions } from 'ioredis'
 import { eventually } from './eventually.js'
-import { freePort, type RedisServer, startRedisServer } from './redis-server.js'
+import { freePort, type RedisServer, SERVER, startRedisServer } from './redis-server.js'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js'
 
 /** Name of the master that the sentinels watch. */
@@ -34,9 +34,9 @@ export interface RedisSentinels {
 
 /** Starts all of them, and resolves when the sentinels know each other and the replicas. */
 export async function startRedisSentinels(): Promise<RedisSentinels> {
-  const master = await startRedisServer(['--repl-diskless-sync-delay', '0'])
+  const master = await startRedisServer()
   const masterLine = await startTcpProxy(master.port)
-  const asReplica = ['--replicaof', '127.0.0.1', String(masterLine.port), '--repl-diskless-sync-delay', '0']
+  const asReplica = ['--replicaof', '127.0.0.1', String(masterLine.port)]
   const replicas = await Promise.all([1, 2].map(() => startRedisServer(asReplica)))
   await Promise.all(replicas.map(replica => eventually(() => isLinked(replica), 'a replica is in step')))
   const started = await Promise.all([1, 2, 3].map(() => startSentinel(masterLine.port)))
@@ -116,9 +116,9 @@ async function startSentinel(masterPort: number): Promise<{ member: SentinelMemb
     `sentinel failover-timeout ${NAME} 2000`,
   ]
   await writeFile(config, `${lines.join('\n')}\n`)
-  const child: ChildProcess = spawn('redis-server', [config, '--sentinel'], { stdio: 'ignore' })
+  const child: ChildProcess = spawn(SERVER, [config, '--sentinel'], { stdio: 'ignore' })
   const failed = new Promise<never>((_, reject) => {
-    child.once('error', error => reject(new Error(`redis-server does not start as a sentinel: ${error.message}`)))
+    child.once('error', error => reject(new Error(`${SERVER} does not start as a sentinel: ${error.message}`)))
   })
   const admin = new Redis(port, { retryStrategy: () => 20 })
   admin.on('error', () => {})

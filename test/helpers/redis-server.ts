@@ -5,6 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.js'
 
+/** The server under test. The suites of vitest's project `valkey` run on the second, all others on the first. */
+export type Engine = 'redis' | 'valkey'
+
+export const ENGINE: Engine = process.env.TEST_ENGINE === 'valkey' ? 'valkey' : 'redis'
+
+/** Its program, of which a sentinel is another mode. */
+export const SERVER: string = `${ENGINE}-server`
+
 /** A Redis server of the test's own. Keeps nothing on disk, so a restart comes back empty. */
 export interface RedisServer {
   readonly port: number
@@ -20,7 +28,7 @@ export interface RedisServer {
   thaw(): void
 }
 
-/** Starts `redis-server` and resolves when it answers. Options are its command line, e.g. `['--cluster-enabled', 'yes']`. */
+/** Starts the server and resolves when it answers. Options are its command line, e.g. `['--cluster-enabled', 'yes']`. */
 export async function startRedisServer(options: readonly string[] = []): Promise<RedisServer> {
   const dir = await mkdtemp(join(tmpdir(), 'warden-redis-'))
   const port = await freePort()
@@ -48,32 +56,48 @@ export async function startRedisServer(options: readonly string[] = []): Promise
   }
 }
 
-/** A port that nothing listens on. */
+/** Where ports are looked for: below those that Linux gives to outgoing connections, which would come in between. */
+const FIRST_PORT = 20_000
+const PORTS = 12_000
+// Processes of the same run look in different places.
+let tried = (process.pid * 101) % PORTS
+
+/** A port that nothing listens on, and that nothing takes by itself before it is used. */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < PORTS; tries++) {
+    const port = FIRST_PORT + (tried++ % PORTS)
+    if (await isFree(port)) return port
+  }
+  throw new Error(`no port from ${FIRST_PORT} to ${FIRST_PORT + PORTS - 1} is free`)
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
+  return new Promise(resolve => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 async function launch(port: number, dir: string, options: readonly string[]): Promise<ChildProcess> {
   const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no']
-  const child = spawn('redis-server', [...fixed, ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+  // Otherwise a replica waits five seconds for others before it is served.
+  fixed.push('--repl-diskless-sync-delay', '0')
+  const child = spawn(SERVER, [...fixed, ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (output += chunk))
   let failure: Error | undefined
   child.once('error', (error: NodeJS.ErrnoException) => {
-    const missing = 'redis-server is not installed: apt-get install -y redis-server'
-    failure = new Error(error.code === 'ENOENT' ? missing : `redis-server does not start: ${error.message}`)
+    const missing = `${SERVER} is not installed: npm run setup`
+    failure = new Error(error.code === 'ENOENT' ? missing : `${SERVER} does not start: ${error.message}`)
   })
   child.once('exit', code => {
-    failure ??= new Error(`redis-server ended with code ${code}: ${output}`)
+    failure ??= new Error(`${SERVER} ended with code ${code}: ${output}`)
   })
   await eventually(() => {
     if (failure !== undefined) throw failure
     return answersPing(port)
-  }, 'redis-server answers PING')
+  }, `${SERVER} answers PING`)
   return child
 }
 

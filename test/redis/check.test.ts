@@ -4,7 +4,7 @@ import type { RedisCheck, RedisFinding, RedisTarget } from '../../src/redis/inde
 import { checkTopology, checkVersion, readInfo } from '../../src/redis/server-info.js'
 import { startRedisCluster } from '../helpers/redis-cluster.js'
 import { startRedisSentinels } from '../helpers/redis-sentinel.js'
-import { freePort, type RedisServer, startRedisServer } from '../helpers/redis-server.js'
+import { ENGINE, freePort, type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 import { Heard, Stores } from './support.js'
 
 const stores = new Stores()
@@ -65,6 +65,7 @@ describe('the check of a Redis store', () => {
     monitor.on('monitor', (_time, args: string[]) => written.push(args.join(' ')))
     const findings = await stores.create(server.url).check()
     expect(levels(findings)).toEqual(ALL_OK)
+    expect(findings.find(({ check }) => check === 'version')?.message).toMatch(new RegExp(`^${ENGINE} \\d+\\.\\d+`))
     expect(new Set(findings.map(({ server: at }) => at))).toEqual(new Set([`127.0.0.1:${server.port}`]))
     expect(findings.find(({ check }) => check === 'invalidation')?.message).toMatch(
       /^a change is heard after [\d.]+ ms$/,

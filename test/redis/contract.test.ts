@@ -4,7 +4,7 @@ import { createRedisStore, type RedisStoreOptions, type RedisTarget } from '../.
 import { describeLimiter } from '../contract/limiter.js'
 import { describeRecordStore, type StoreSubject } from '../contract/record-store.js'
 import { describeSharedState } from '../contract/shared-state.js'
-import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
+import { ENGINE, type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 
 interface Variant {
   /** The target, and what ends it. */
@@ -35,7 +35,10 @@ const variants: Record<string, Variant> = {
   },
 }
 
-for (const [name, { target, options }] of Object.entries(variants)) {
+// That a server is reached in each of these ways does not depend on which it is.
+const tried = Object.entries(variants).slice(0, ENGINE === 'redis' ? undefined : 1)
+
+for (const [name, { target, options }] of tried) {
   let server: RedisServer
   let admin: Redis6
   const endings: (() => void)[] = []
