@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { AuthorizerClosed, createAuthorizer, createMemoryStore } from 'mqtt-warden'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createClock } from '../helpers/clock.js'
 import { deferred } from '../helpers/deferred.js'
 import {
   authorizerOf,
@@ -119,12 +120,13 @@ describe('close', () => {
   it.each(['the record is read', 'the password is judged', 'the refusal is held back'])(
     'answers a login with closed at once while %s',
     async stage => {
-      // A busy machine must not let the moment of the refusal pass.
+      // Time stands still: a busy machine must not let the moment of the refusal pass.
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+      const clock = createClock()
       const store = new SteppedStore([[keyOf('c'), recordOf()]])
       const hasher = plainHasher()
       if (stage === 'the password is judged') hasher.verify = () => new Promise(() => {})
-      const authorizer = createAuthorizer({ store, hasher, refusalCapMs: 60_000, connectTimeoutMs: 60_000 })
+      const authorizer = createAuthorizer({ store, hasher, clock, refusalCapMs: 60_000, connectTimeoutMs: 60_000 })
       const errors = heard(authorizer, 'error')
       store.isStepped = stage === 'the record is read'
       const logins = [

@@ -16,7 +16,7 @@ async function runExample(name: string, env: Record<string, string> = {}): Promi
   return stdout
 }
 
-describe('examples', () => {
+describe('examples', { timeout: 100_000 }, () => {
   let redis: RedisServer
   beforeAll(async () => {
     redis = await startRedisServer()
@@ -75,10 +75,10 @@ describe('examples', () => {
     const output = await runExample('demo.ts')
     expect(output).toMatch(/All scenes went as told\.\n$/)
     expect(output).not.toContain('\u001b[')
-  }, 100_000)
+  })
 
   it('the demo goes as told on Redis, with a process per node', async () => {
     const output = await runExample('demo.ts', { REDIS_URL: redis.url })
     expect(output).toMatch(/All scenes went as told\.\n$/)
-  }, 100_000)
+  })
 })
