@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { DenyReason } from '../acl/types.js'
+import type { FormerHolder } from '../authorizer/types.js'
 import { OutcomeUnknown, StoreTimeout, StoreUnavailable, WardenError } from '../errors.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
@@ -105,7 +106,9 @@ export class Claims {
     member.endsStored = claimed.wasStored
     if (claimed.isForeign) await this.#takeOut(member, isWanted)
     sleepers.delete(id)
-    for (const address of claimed.rivals) authorizer.tookOver(session, address)
+    // Known to the authorizer already, unless it was under another mountpoint.
+    if (claimed.isForeign && holder !== undefined) authorizer.tookOver(session, formerOf(this.#context, holder))
+    for (const rival of claimed.rivals) authorizer.tookOver(session, rival)
     return undefined
   }
 
@@ -244,6 +247,12 @@ export class Claims {
     const [first] = this.#doubtful
     this.#doubtful.delete(first!)
   }
+}
+
+function formerOf({ authorizer }: Context, { session: { principal, address } }: Member): FormerHolder {
+  const { nodeId } = authorizer.store
+  const place = { ...(address !== undefined && { address }), ...(nodeId !== undefined && { nodeId }) }
+  return { principal, ...place, isOwn: false }
 }
 
 const KEPT = { outcome: undefined, entry: 'kept' } as const

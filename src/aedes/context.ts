@@ -41,7 +41,7 @@ export class Context {
     const { owners, cluster, nodeLeaseMs: leaseMs, maxOwners: max } = settings
     const shared = owners ?? authorizer.store.shared ?? new MemoryShared(max)
     const permitted = new PermittedState(shared, max, error => this.fault(error, 'owners'))
-    this.registry = new OwnerRegistry(permitted, { cluster, leaseMs, max })
+    this.registry = new OwnerRegistry(permitted, { cluster, leaseMs, max, nodeId: authorizer.store.nodeId })
     this.claims = new Claims(this)
     this.members.onReleased = member => this.claims.released(member)
   }

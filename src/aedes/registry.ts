@@ -10,13 +10,30 @@ export interface Ruling<T> {
   readonly entry: Ownership | 'removed' | 'kept'
 }
 
+/** What a registry is made with. */
+export interface RegistryOptions {
+  readonly cluster: string
+  readonly leaseMs: number
+  /** Most client ids that are remembered. */
+  readonly max: number
+  /** Id of this process among the nodes of the store. */
+  readonly nodeId: string | undefined
+}
+
 /** Longest client id that is written as it is; others by their digest. */
 const MAX_PLAIN_LENGTH = 256
 
 const MAX_TRIES = 10
 
-/** Value of a lease. That it is there says it all. */
-const LEASE = 'alive'
+/** Value of a lease of a node that cannot be named. */
+const ALIVE = 'alive'
+
+/** Another node that holds a client id. */
+export interface OtherHolder {
+  readonly node: string
+  /** Its id among the nodes of the store, where that is known. */
+  readonly nodeId: string | undefined
+}
 
 /**
  * Where the nodes keep who owns which client id, and which of them are alive. Races are decided by the shared state.
@@ -27,15 +44,18 @@ export class OwnerRegistry {
   readonly #shared: SharedState
   readonly #prefix: string
   readonly #leaseMs: number
+  /** Value of the lease: that it is there says all but which node of the store it is. */
+  readonly #lease: string
   /** What was last written of a client id from here: spares reading it, and is all that is known in an outage. */
   readonly #written: LRUCache<string, string>
   #leasedAt = Number.NEGATIVE_INFINITY
   #renewing: Promise<boolean> | undefined
 
-  constructor(shared: SharedState, { cluster, leaseMs, max }: { cluster: string; leaseMs: number; max: number }) {
+  constructor(shared: SharedState, { cluster, leaseMs, max, nodeId }: RegistryOptions) {
     this.#shared = shared
     this.#prefix = cluster === '' ? '' : `${cluster}/`
     this.#leaseMs = leaseMs
+    this.#lease = nodeId ?? ALIVE
     this.#written = new LRUCache({ max })
   }
 
@@ -82,10 +102,11 @@ export class OwnerRegistry {
   }
 
   /** The other nodes that hold a client id and are alive. */
-  async others({ holders }: Ownership): Promise<readonly string[]> {
-    const alive: string[] = []
+  async others({ holders }: Ownership): Promise<readonly OtherHolder[]> {
+    const alive: OtherHolder[] = []
     for (const node of Object.keys(holders)) {
-      if (node !== this.node && (await this.isAlive(node))) alive.push(node)
+      const lease = node === this.node ? undefined : await this.#shared.get(this.#leaseOf(node))
+      if (lease !== undefined) alive.push({ node, nodeId: lease === ALIVE ? undefined : lease })
     }
     return alive
   }
@@ -110,7 +131,7 @@ export class OwnerRegistry {
   /** Ends the lease. */
   async leave(): Promise<void> {
     await this.#renewing?.catch(() => {})
-    await this.#shared.swap(this.#leaseOf(this.node), LEASE, undefined)
+    await this.#shared.swap(this.#leaseOf(this.node), this.#lease, undefined)
   }
 
   async #renew(): Promise<boolean> {
@@ -118,9 +139,9 @@ export class OwnerRegistry {
     const isFirst = this.#leasedAt === Number.NEGATIVE_INFINITY
     const startedAt = performance.now()
     const ttlMs = this.#leaseMs
-    const swap = await this.#shared.swap(name, isFirst ? undefined : LEASE, LEASE, { ttlMs })
+    const swap = await this.#shared.swap(name, isFirst ? undefined : this.#lease, this.#lease, { ttlMs })
     // It has run out, or the first try was carried out and its answer was lost.
-    if (!swap.swapped) await this.#shared.swap(name, swap.current, LEASE, { ttlMs })
+    if (!swap.swapped) await this.#shared.swap(name, swap.current, this.#lease, { ttlMs })
     this.#leasedAt = startedAt
     return !swap.swapped && !isFirst
   }

@@ -1,3 +1,4 @@
+import type { FormerHolder } from '../authorizer/types.js'
 import { isGone } from './account.js'
 import type { Context } from './context.js'
 import type { Member } from './members.js'
@@ -15,8 +16,8 @@ export type Claimed =
       readonly isForeign: boolean
       /** Whether a session was stored before. */
       readonly wasStored: boolean
-      /** Addresses of the same account's clients on other nodes, which lose the client id. */
-      readonly rivals: readonly string[]
+      /** Clients on other nodes, which lose the client id. */
+      readonly rivals: readonly FormerHolder[]
     }
 
 /** Longest address that is kept. */
@@ -46,13 +47,18 @@ export async function settleClaim(
   const isFirstKept = authorizer.takeover === 'first' && verdict === 'keep' && others.length > 0
   if (verdict === 'refuse' || isFirstKept) return { outcome: { kind: 'refused' }, entry: 'kept' }
   const isForeign = verdict === 'evict' || held.isForeign
-  const rivals = others.map(node => [node, held.holders[node]!] as const)
+  const rivals = others.map(({ node }) => [node, held.holders[node]!] as const)
+  const { mountpoint, username } = held.owner
+  const former = { principal: { mountpoint, clientId: client.id, username }, isOwn: verdict === 'keep' }
   return {
     outcome: {
       kind: 'admitted',
       isForeign,
       wasStored: held.isStored,
-      rivals: isForeign ? [] : rivals.map(([, address]) => address),
+      rivals: others.map(({ node, nodeId }) => {
+        const address = held.holders[node]
+        return { ...former, ...(address && { address }), ...(nodeId !== undefined && { nodeId }) }
+      }),
     },
     entry: {
       owner: newcomer,

@@ -14,6 +14,7 @@ import { RecordCache } from './record-cache.js'
 import { identityProblem } from './request.js'
 import { Resolver } from './resolver.js'
 import { Sessions } from './sessions.js'
+import { Takeovers } from './takeovers.js'
 import { Trust } from './trust.js'
 import type {
   AccessGranted,
@@ -23,6 +24,7 @@ import type {
   Authorizer,
   AuthorizerStats,
   ConnectRequest,
+  FormerHolder,
   Freshness,
   Refusal,
   Session,
@@ -63,7 +65,7 @@ class StoreAuthorizer implements Authorizer {
   readonly #resolver: Resolver
   readonly #emitter: Emitter
   readonly #lookups: Lookups
-  readonly #loops: LoopWatch
+  readonly #takeovers: Takeovers
   readonly #sessions: Sessions
   readonly #login: Login
   readonly #anonymous: CompiledAcl | undefined
@@ -85,12 +87,14 @@ class StoreAuthorizer implements Authorizer {
     this.#cache = new RecordCache(settings, this.#trust)
     this.#resolver = new Resolver(this.#cache, this.#trust, wildcardClientId)
     this.#lookups = new Lookups(this.#resolver, this.#trust, this.#emitter, () => this.#isClosed)
-    this.#loops = new LoopWatch(settings, store.shared, this.#emitter, now)
+    const loops = new LoopWatch(settings, store.shared, this.#emitter, now)
+    this.#takeovers = new Takeovers({ loops, emitter: this.#emitter, nodeId: store.nodeId })
     this.#sessions = new Sessions({
       resolver: this.#resolver,
       trust: this.#trust,
       emitter: this.#emitter,
-      loops: this.#loops,
+      loops,
+      takeovers: this.#takeovers,
       settings,
     })
     this.#login = new Login(settings, this.#resolver, this.#sessions, this.#emitter)
@@ -140,8 +144,8 @@ class StoreAuthorizer implements Authorizer {
     return decision
   }
 
-  tookOver(session: Session, address: string): void {
-    this.#loops.takeover(session, [address === '' ? undefined : address, session.address])
+  tookOver(session: Session, former: FormerHolder): void {
+    this.#takeovers.elsewhere(session, former)
   }
 
   authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Promise<Decision> {

@@ -3,7 +3,7 @@ import type { AclRule, Action, MissedLimit, PublishRule } from '../acl/types.js'
 import { quote } from '../errors.js'
 import { encodeRecordKey } from '../record/key.js'
 import type { RecordKey } from '../record/types.js'
-import type { DeniedEvent, LoopEvent } from './events.js'
+import type { DeniedEvent, LoopEvent, TakeoverEvent } from './events.js'
 
 const VERBS = { connect: 'connect', publish: 'publish to', subscribe: 'subscribe to', receive: 'receive' } as const
 
@@ -59,6 +59,31 @@ export function describeLoop(event: LoopEvent): string {
   const nearest = decision.nearest === undefined ? '' : `; ${describeNearest(decision.nearest, decision.missed)}`
   const why = `${decision.reason}, ${reasons[decision.reason].text}${nearest}`
   return `${who} comes back again and again, and may not ${what}: ${why}; ${times}`
+}
+
+/**
+ * Says in one line for a log who took a client id from whom. Text that a client chose is quoted.
+ *
+ * Exported from `mqtt-warden`.
+ *
+ * @example
+ * ```ts
+ * authorizer.on('takeover', event => console.warn(describeTakeover(event)))
+ * // client "1528361231" (user "101") from "10.0.0.2" on node "gw-2.117.90ac" took over from "10.0.0.1" on node "gw-1.4242.5b0f"
+ * ```
+ */
+export function describeTakeover({ principal, former, addresses, nodes }: TakeoverEvent): string {
+  const place = (at: 0 | 1): readonly string[] => {
+    const node = nodes[at] === undefined ? [] : [`node ${quoteAny(nodes[at])}`]
+    const parts = addresses[at] === undefined ? node : [quoteAny(addresses[at]), ...node]
+    return parts.length === 0 ? [] : [parts.join(' on ')]
+  }
+  const isSame = former.mountpoint === principal.mountpoint && former.username === principal.username
+  const from = [...(isSame ? [] : [`user ${quoteAny(former.username)}`]), ...place(0)].join(', ')
+  const who = [`client ${quoteAny(principal.clientId)} (user ${quoteAny(principal.username)})`, ...place(1)].join(
+    ' from ',
+  )
+  return `${who} took over${from === '' ? '' : ` from ${from}`}`
 }
 
 /** Names a record in a message: the text of its key, long parts cut. JSON, so that no part of it can forge lines. */

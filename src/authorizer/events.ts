@@ -39,11 +39,19 @@ export interface ChangedEvent extends EventBase, SessionChange {
   readonly session: Session
 }
 
-/** A client id changed hands: the same account connected twice, or an exact record displaced a `*` one. */
+/**
+ * A client id changed hands: the same account connected twice, on one node or on two, or an exact record displaced a `*`
+ * one. The node that the client id went to tells it.
+ */
 export interface TakeoverEvent extends EventBase {
-  readonly from: Session
+  /** Who held the client id. Another one than `principal` where a record of this client id displaced one of `*`. */
+  readonly former: Principal
+  /** The session that lost the client id; left out when it was on another node. */
+  readonly from?: Session
   readonly to: Session
   readonly addresses: readonly [from: string | undefined, to: string | undefined]
+  /** Ids of the nodes, as in `store.nodes()`; `undefined` where a store or an older node does not tell. */
+  readonly nodes: readonly [from: string | undefined, to: string | undefined]
 }
 
 /**

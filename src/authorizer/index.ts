@@ -1,5 +1,5 @@
 export { createAuthorizer } from './authorizer.js'
-export { describeDenial, describeLoop } from './describe.js'
+export { describeDenial, describeLoop, describeTakeover } from './describe.js'
 export type {
   AuthorizerEvents,
   ChangedEvent,
@@ -23,6 +23,7 @@ export type {
   Authorizer,
   AuthorizerStats,
   ConnectRequest,
+  FormerHolder,
   Freshness,
   LinkFreshness,
   Refusal,

@@ -17,6 +17,7 @@ import { LiveSession } from './session.js'
 import type { SessionContext, Snapshot } from './session-context.js'
 import { SessionIndex } from './session-index.js'
 import { causeToRevoke, Succession } from './succession.js'
+import type { Takeovers } from './takeovers.js'
 import { Tally } from './tally.js'
 import type { Epoch, Trust } from './trust.js'
 import type { RevokeCause, SessionChange } from './types.js'
@@ -44,6 +45,7 @@ export interface SessionsParts {
   readonly trust: Trust
   readonly emitter: Emitter
   readonly loops: LoopWatch
+  readonly takeovers: Takeovers
   readonly settings: Pick<Settings, 'takeover' | 'wildcardClientId'>
 }
 
@@ -70,13 +72,13 @@ export class Sessions implements SessionContext {
   #sweptIn: Epoch | undefined
 
   constructor(parts: SessionsParts) {
-    const { resolver, trust, emitter, loops, settings } = parts
+    const { resolver, trust, emitter, loops, takeovers, settings } = parts
     this.#resolver = resolver
     this.trust = trust
     this.#emitter = emitter
     this.denials = new DenialReporter(emitter, loops, trust.now)
     this.#index = new SessionIndex(settings.wildcardClientId)
-    this.succession = new Succession({ index: this.#index, loops, emitter, policy: settings.takeover })
+    this.succession = new Succession({ index: this.#index, takeovers, policy: settings.takeover })
     this.#expiries = new Expiries(trust.now, session => this.#look(session, trust.now()))
   }
 

@@ -2,10 +2,9 @@ import type { Principal } from '../acl/types.js'
 import type { RecordKey } from '../record/types.js'
 import { isSamePassword } from '../store/rehash.js'
 import type { Account } from './accounts.js'
-import type { Emitter } from './emitter.js'
-import type { LoopWatch } from './loops.js'
 import type { LiveSession } from './session.js'
 import type { SessionIndex } from './session-index.js'
+import type { Takeovers } from './takeovers.js'
 import type { RevokeCause } from './types.js'
 
 /** The store drops an expired record at its own pace, and may be heard of that a little before its moment. */
@@ -38,8 +37,7 @@ function isSameKey(a: RecordKey | undefined, b: RecordKey | undefined): boolean 
 /** What a succession is settled with. */
 export interface SuccessionParts {
   readonly index: SessionIndex
-  readonly loops: LoopWatch
-  readonly emitter: Emitter
+  readonly takeovers: Takeovers
   readonly policy: 'newest' | 'first'
 }
 
@@ -67,18 +65,15 @@ export class Succession {
    * another record opened it.
    */
   confirm(session: LiveSession): boolean | LiveSession {
-    const { index, loops, emitter } = this.#parts
-    const { principal, address, recordKey, isEnded } = session
+    const { index, takeovers } = this.#parts
+    const { principal, recordKey, isEnded } = session
     if (isEnded || !index.isProvisional(session)) return !isEnded
     if (!this.isOpenTo(principal, recordKey)) return false
     const holder = index.holder(principal)
     index.hold(session)
     if (holder === undefined) return true
-    const addresses = [holder.address, address] as const
     const isOwn = isSameKey(recordKey, holder.recordKey)
-    if (!isOwn || !loops.takeover(session, addresses)) {
-      emitter.emit('takeover', { at: Date.now(), principal, session, from: holder, to: session, addresses })
-    }
+    takeovers.here(session, holder, isOwn)
     return isOwn || holder
   }
 }

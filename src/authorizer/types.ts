@@ -228,6 +228,17 @@ export interface AuthorizerStats {
   readonly verifiedPasswords: number
 }
 
+/** Who held a client id on another node. */
+export interface FormerHolder {
+  readonly principal: Principal
+  /** Where it came from, if that is known. Cut to 64 characters. */
+  readonly address?: string
+  /** Id of the node, as in `store.nodes()`, if that is known. Cut to 128 characters. */
+  readonly nodeId?: string
+  /** Whether it was the same account by the same record: only then it counts towards a `loop`. */
+  readonly isOwn: boolean
+}
+
 /** Decides for a broker from the records of a store. Made by `createAuthorizer`. */
 export interface Authorizer {
   readonly semantics: Semantics
@@ -236,12 +247,10 @@ export interface Authorizer {
   /** Who wins when an account connects a second time with the same client id; see the option of this name. */
   readonly takeover: 'newest' | 'first'
   /**
-   * Takes note that a session took its client id from a client of the same account on another node, for adapters that
-   * know of other nodes. It counts towards a {@link LoopEvent}.
-   *
-   * @param address Where the other client came from; `''` where that is not known.
+   * Takes note that a session took its client id from a client on another node, for adapters that know of other nodes:
+   * reports it as a `takeover` event, unless it belongs to a loop, which is told for itself.
    */
-  tookOver(session: Session, address: string): void
+  tookOver(session: Session, former: FormerHolder): void
   /**
    * Resolves when the store's watch is armed: from then on changes are heard (at once for a store that hears of none).
    * Not needed for decisions, which are right before too.

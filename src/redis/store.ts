@@ -37,6 +37,7 @@ import { type RedisStoreStats, Watch } from './watch.js'
 
 /** A record store on Redis. */
 export interface RedisStore extends RecordStore {
+  readonly nodeId: string
   readonly shared: SharedState
   readonly hears: Hearing
   limiter(name: string, limits: LimiterLimits): Limiter
@@ -81,6 +82,7 @@ const HEARS: { readonly [I in Invalidation]: Hearing } = {
 
 export class RedisRecordStore implements RedisStore {
   readonly semantics: Semantics
+  readonly nodeId: string
   readonly shared: SharedState
   readonly hears: Hearing
   readonly #settings: RedisSettings
@@ -94,6 +96,7 @@ export class RedisRecordStore implements RedisStore {
 
   constructor({ settings, keys, nodes, identity }: RedisStoreParts) {
     this.semantics = settings.semantics
+    this.nodeId = identity.id
     this.hears = HEARS[settings.invalidation]
     this.#settings = settings
     this.#keys = keys

@@ -141,6 +141,10 @@ class MemoryStore implements RecordStore {
     await this.close()
   }
 
+  get nodeId(): string {
+    return this.#identity.id
+  }
+
   get #decides(): boolean {
     return this.#listeners.decidesForMs !== undefined
   }

@@ -184,6 +184,8 @@ export interface StoredRecord {
 export interface RecordStore {
   /** How the store reads records; the authorizer follows it. */
   readonly semantics: Semantics
+  /** Id of this process among the {@link nodes}. Optional: without it, events cannot name it. */
+  readonly nodeId?: string
   /** Which changes `watch` tells of. Optional: `'everything'` where it is left out. */
   readonly hears?: Hearing
   /**

@@ -21,6 +21,11 @@ export function withRedisServer(): void {
   afterAll(() => server?.stop())
 }
 
+/** The file's Redis server. */
+export function redisUrl(): string {
+  return server!.url
+}
+
 /** Where brokers keep sessions: each gives the options of a broker that starts empty. */
 export const persistences: readonly { readonly kind: string; options(): Promise<AedesOptions> }[] = [
   { kind: 'memory', options: async () => ({}) },

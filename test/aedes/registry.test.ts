@@ -17,7 +17,9 @@ it('keeps client ids of any text apart, and what is known of each as it is', asy
     ...['x'.repeat(256), 'x'.repeat(257), 'x'.repeat(65_535), `${'x'.repeat(65_534)}y`],
   ]
   const shared = createMemoryStore().shared!
-  const registries = ['', 'b'].map(cluster => new OwnerRegistry(shared, { cluster, leaseMs: 1_000, max: 100 }))
+  const registries = ['', 'b'].map(
+    cluster => new OwnerRegistry(shared, { cluster, leaseMs: 1_000, nodeId: undefined, max: 100 }),
+  )
   for (const [at, registry] of registries.entries()) {
     for (const [index, id] of ids.entries()) {
       await registry.update(id, held => {

@@ -1,4 +1,11 @@
-import { createMemoryStore, describeLoop, type LoopEvent, type Session } from 'mqtt-warden'
+import {
+  createMemoryStore,
+  describeLoop,
+  describeTakeover,
+  type LoopEvent,
+  type Session,
+  type TakeoverEvent,
+} from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
 import { createClock } from '../helpers/clock.js'
 import { eventually } from '../helpers/eventually.js'
@@ -72,7 +79,7 @@ describe('an account that is connected twice', () => {
     for (let turn = 0; turn < 6; turn++) {
       const node = turn % 2 === 0 ? one : two
       const session = await take(node, `10.0.0.${1 + (turn % 2)}`)
-      node.tookOver(session, `10.0.0.${2 - (turn % 2)}`)
+      node.tookOver(session, { principal: session.principal, address: `10.0.0.${2 - (turn % 2)}`, isOwn: true })
       session.close()
       await idle()
     }
@@ -157,6 +164,58 @@ describe('a client that is refused', () => {
     }
     expect(denied).toHaveLength(5)
     expect(loops).toMatchObject([{ kind: 'refusal', action: 'connect', count: 3 }])
+  })
+})
+
+describe('an account that took its client id from another node', () => {
+  it('is told each time, with what is known of the other, until it is a loop', async () => {
+    const authorizer = authorizerOf(createMemoryStore([[keyOf('c'), recordOf()]]), { loopThreshold: 3 })
+    const [takeovers, loops] = [heard(authorizer, 'takeover'), heard(authorizer, 'loop')]
+    const former = { principal: keyOf('c'), address: 'x'.repeat(1_000), nodeId: '\n'.repeat(1_000), isOwn: true }
+    for (let turn = 0; turn < 8; turn++) {
+      const session = await take(authorizer, '10.0.0.2')
+      authorizer.tookOver(session, turn === 0 ? former : { principal: keyOf('c'), isOwn: true })
+      session.close()
+      await idle()
+    }
+    expect(loops).toHaveLength(1)
+    expect(takeovers.length).toBeLessThanOrEqual(3)
+    const [own] = await authorizer.store.nodes!()
+    expect(takeovers[0]).toMatchObject({
+      former: keyOf('c'),
+      addresses: ['x'.repeat(64), '10.0.0.2'],
+      nodes: ['\n'.repeat(128), own!.id],
+    })
+    expect(takeovers[1]).toMatchObject({ addresses: [undefined, '10.0.0.2'], nodes: [undefined, own!.id] })
+  })
+
+  it('belongs to no loop where another account had it', async () => {
+    const authorizer = authorizerOf(createMemoryStore([[keyOf('c'), recordOf()]]), { loopThreshold: 2 })
+    const [takeovers, loops] = [heard(authorizer, 'takeover'), heard(authorizer, 'loop')]
+    for (let turn = 0; turn < 4; turn++) {
+      const session = await take(authorizer, '10.0.0.2')
+      authorizer.tookOver(session, { principal: keyOf('c', 'other'), isOwn: false })
+      session.close()
+    }
+    expect([takeovers.length, loops.length]).toEqual([4, 0])
+  })
+})
+
+describe('describeTakeover', () => {
+  it('says in one line who took over from whom, as far as that is known', () => {
+    const principal = keyOf('c\n', 'u')
+    const session = {} as Session
+    const event = { at: 0, principal, session, to: session, former: principal }
+    const text = (more: Pick<TakeoverEvent, 'addresses' | 'nodes'>, former = principal) =>
+      describeTakeover({ ...event, former, ...more })
+    expect(text({ addresses: ['10.0.0.1', '10.0.0.2'], nodes: ['a', 'b\n'] })).toBe(
+      'client "c\\n" (user "u") from "10.0.0.2" on node "b\\n" took over from "10.0.0.1" on node "a"',
+    )
+    const unknown = { addresses: [undefined, undefined], nodes: [undefined, 'b'] } as const
+    expect(text(unknown)).toBe('client "c\\n" (user "u") from node "b" took over')
+    expect(text({ ...unknown, nodes: ['a', 'b'] }, keyOf('c\n', 'w\n'))).toBe(
+      'client "c\\n" (user "u") from node "b" took over from user "w\\n", node "a"',
+    )
   })
 })
 
