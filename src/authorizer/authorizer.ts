@@ -98,7 +98,8 @@ class StoreAuthorizer implements Authorizer {
       settings,
     })
     this.#login = new Login(settings, this.#resolver, this.#sessions, this.#emitter)
-    this.#unwatch = store.watch(event => this.#hear(event), { decidesForMs: this.#trust.longestMs })
+    const watching = { decidesForMs: this.#trust.longestMs, sessions: () => this.#sessions.size }
+    this.#unwatch = store.watch(event => this.#hear(event), watching)
     const look = () => (settings.wasClockSet() && this.#cache.hasEnds ? this.#renew() : void this.#sessions.sweep())
     this.#sweep = setInterval(look, Math.min(SWEEP_MS, staleWindowMs / 4, maxAgeMs / 4)).unref()
   }

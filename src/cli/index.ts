@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { createRequire } from 'node:module'
 import { Command, CommanderError, Help } from 'commander'
 import { WardenError } from '../errors.js'
+import { VERSION } from '../version.js'
 import { addCheckCommand } from './check.js'
 import { addDoctorCommand } from './doctor.js'
 import { CliFault, EXIT, warnLine } from './io.js'
@@ -14,14 +14,12 @@ import { addServeCommand } from './serve.js'
 // Whoever reads the output may stop early, as `head` does.
 process.stdout.on('error', () => process.exit())
 
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
-
 const program = new Command('mqtt-warden')
   .description(
     'Works with the records that decide what MQTT clients may do: hashes passwords, tells what a record allows and ' +
       'why, changes records, and tells which nodes have a change in force.',
   )
-  .version(version)
+  .version(VERSION)
   .exitOverride()
   .configureHelp({
     showGlobalOptions: true,

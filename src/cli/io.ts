@@ -25,6 +25,20 @@ export function warnLine(line: string): void {
   process.stderr.write(`mqtt-warden: ${printable(line)}\n`)
 }
 
+/** Milliseconds, for people. */
+export function inSeconds(ms: number): string {
+  return `${Math.ceil(ms / 1_000)} s`
+}
+
+/** Prints rows of text in columns, as wide as they need be. */
+export function printTable(rows: readonly (readonly string[])[]): void {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map(cells => cells[column]!.length)))
+  for (const cells of rows) {
+    const padded = cells.map((cell, column) => cell.padEnd(widths[column]!))
+    printLine(padded.join('  ').trimEnd())
+  }
+}
+
 /**
  * Text that gives no orders to a terminal, however it came to be in a record or an answer. As JSON it means the same:
  * there these characters stand in strings alone.

@@ -1,6 +1,8 @@
 import { StoreUnavailable } from '../errors.js'
 import type { NodeIdentity } from '../store/identity.js'
+import type { Listeners } from '../store/listeners.js'
 import type { NodeInfo } from '../store/types.js'
+import type { Command } from './client.js'
 import type { Reply } from './connection.js'
 import { lossOf } from './failure.js'
 import type { KeySpace } from './keys.js'
@@ -16,6 +18,9 @@ const MAX_NODES = '10000'
 /** After it the list goes, should nobody be left to write it. Longer than any lease, in milliseconds. */
 const LIST_MS = '172800000'
 
+/** Latest moment that a `Date` can hold, in Unix milliseconds. */
+const MAX_DATE_MS = 8_640_000_000_000_000
+
 /** Longest that a closing store waits for its lease to be gone, in milliseconds. */
 const WITHDRAW_MS = 500
 
@@ -24,12 +29,19 @@ export interface LeaseContext {
   readonly sender: Sender
   readonly keys: KeySpace
   readonly identity: NodeIdentity
+  readonly listeners: Pick<Listeners, 'sessions'>
   /** Hears, again and again, what does not work; `place` is one for each thing. */
   failed(error: StoreUnavailable, place: string): void
 }
 
-/** What a node writes about itself, as one member of the list. */
-type Announcement = NodeIdentity & Pick<NodeInfo, 'leaseMs'>
+/** What a node writes about itself, as one member of the list. What others leave out or add does not matter. */
+type Announcement = NodeIdentity & Pick<NodeInfo, 'leaseMs' | 'sessions'>
+
+/** A member of the list that this node has written. */
+interface Member {
+  readonly text: string
+  readonly leaseMs: number
+}
 
 /**
  * The nodes that are alive: one sorted set, by the moment on the server's clock up to which each counts. Nobody's own
@@ -37,8 +49,12 @@ type Announcement = NodeIdentity & Pick<NodeInfo, 'leaseMs'>
  */
 export class Leases {
   readonly #context: LeaseContext
-  #member: string | undefined
-  #leaseMs = 0
+  /** Set while this process counts itself among the nodes. */
+  #leaseMs: number | undefined
+  /** What stands in the list. */
+  #listed: Member | undefined
+  /** What may stand there: its writing was not answered. It is written again before anything else is. */
+  #sent: Member | undefined
   #timer: NodeJS.Timeout | undefined
   /** What was sent last; one follows the other. */
   #pending: Promise<void> = Promise.resolve()
@@ -49,12 +65,12 @@ export class Leases {
 
   /** Whether this process counts itself among the nodes. */
   get isHeld(): boolean {
-    return this.#member !== undefined
+    return this.#leaseMs !== undefined
   }
 
-  /** Length of the lease that is held. */
+  /** Length of the lease that is held, in milliseconds. */
   get leaseMs(): number | undefined {
-    return this.isHeld ? this.#leaseMs : undefined
+    return this.#leaseMs
   }
 
   /**
@@ -71,22 +87,19 @@ export class Leases {
     const renewMs = Math.ceil(Math.min(RENEW.max, Math.max(RENEW.min, decidesForMs / 3)))
     // One sign of life may be missed.
     const leaseMs = Math.ceil(decidesForMs) + 2 * renewMs
-    if (this.#member !== undefined && leaseMs === this.#leaseMs) return
-    this.#withdraw()
+    if (leaseMs === this.#leaseMs) return
+    clearInterval(this.#timer)
     this.#leaseMs = leaseMs
-    this.#member = JSON.stringify({ ...this.#context.identity, leaseMs } satisfies Announcement)
     this.#timer = setInterval(() => this.renew(), renewMs).unref()
     this.renew()
   }
 
   /** Gives a sign of life now, if this process is a node. */
   renew(): void {
-    const member = this.#member
-    if (member === undefined) return
     this.#pending = this.#pending.then(async () => {
-      if (this.#member !== member) return
+      if (this.#leaseMs === undefined) return
       try {
-        await this.#write(member)
+        await this.#write(this.#leaseMs)
       } catch (error) {
         const cause = lossOf(error)
         const message = `receipts cannot know of this process: ${cause.message}`
@@ -98,7 +111,7 @@ export class Leases {
   /** Stops giving signs of life. The lease stays: whoever watched is still deciding. */
   abandon(): void {
     clearInterval(this.#timer)
-    this.#member = undefined
+    this.#leaseMs = undefined
   }
 
   /** Resolves when a lease that was given up is gone, or shortly. */
@@ -112,36 +125,54 @@ export class Leases {
     const range = ['zrangebyscore', keys.nodesKey, String(now), '+inf', 'withscores', 'limit', '0', MAX_NODES] as const
     const [reply] = await sender.send(keys.nodesKey, [range])
     const flat = (Array.isArray(reply) ? reply : []).map(String)
-    return flat.flatMap((member, at) => {
+    const nodes = new Map<string, NodeInfo>()
+    for (const [at, member] of flat.entries()) {
       const node = at % 2 === 0 ? readAnnouncement(member) : undefined
-      if (node === undefined) return []
-      return [{ ...node, seenMs: Math.max(0, now - (Number(flat[at + 1]) - node.leaseMs)) }]
-    })
+      if (node === undefined) continue
+      const seenMs = Math.max(0, now - (Number(flat[at + 1]) - node.leaseMs))
+      // One that is just saying something new may be there twice.
+      if (seenMs <= (nodes.get(node.id)?.seenMs ?? Infinity)) nodes.set(node.id, { ...node, seenMs })
+    }
+    return [...nodes.values()]
   }
 
-  async #write(member: string): Promise<void> {
+  async #write(leaseMs: number): Promise<void> {
     const { sender, keys } = this.#context
     const { nodesKey } = keys
     const now = await this.#now()
+    const member = this.#sent ?? this.#announce(leaseMs)
+    this.#sent = member
+    const former = this.#listed
+    const zrem: Command[] = former === undefined || former.text === member.text ? [] : [['zrem', nodesKey, former.text]]
     await sender.send(nodesKey, [
-      ['zadd', nodesKey, String(now + this.#leaseMs), member],
+      ['zadd', nodesKey, String(now + member.leaseMs), member.text],
       ['zremrangebyscore', nodesKey, '-inf', `(${now}`],
       ['pexpire', nodesKey, LIST_MS],
+      ...zrem,
     ])
+    this.#listed = member
+    this.#sent = undefined
+  }
+
+  #announce(leaseMs: number): Member {
+    const { identity, listeners } = this.#context
+    const { sessions } = listeners
+    const announcement: Announcement = { ...identity, leaseMs, ...(sessions !== undefined && { sessions }) }
+    return { text: JSON.stringify(announcement), leaseMs }
   }
 
   #withdraw(): void {
-    const member = this.#member
+    if (this.#leaseMs === undefined) return
     this.abandon()
-    if (member === undefined) return
-    const { sender, keys } = this.#context
     this.#pending = this.#pending
-      .then(() => sender.send(keys.nodesKey, [['zrem', keys.nodesKey, member]]))
+      .then(async () => {
+        const { sender, keys } = this.#context
+        const texts = [this.#listed, this.#sent].flatMap(member => member?.text ?? [])
+        if (texts.length > 0) await sender.send(keys.nodesKey, [['zrem', keys.nodesKey, ...texts]])
+        this.#listed = this.#sent = undefined
+      })
       // It ends by itself.
-      .then(
-        () => {},
-        () => {},
-      )
+      .catch(() => {})
   }
 
   /** Unix milliseconds on the server that has the list. */
@@ -155,10 +186,14 @@ export class Leases {
 /** What a member of the list says, if a node wrote it. */
 function readAnnouncement(member: string): Announcement | undefined {
   try {
-    const { id, name, pid, startedAt, leaseMs } = JSON.parse(member) as Record<string, unknown>
-    const isNamed = [id, name].every(text => typeof text === 'string' && /^[\w.-]{1,128}$/.test(text))
-    const isCounted = [pid, startedAt, leaseMs].every(count => Number.isSafeInteger(count) && (count as number) >= 0)
-    return isNamed && isCounted ? ({ id, name, pid, startedAt, leaseMs } as Announcement) : undefined
+    const { id, name, pid, startedAt, leaseMs, version, sessions } = JSON.parse(member) as Record<string, unknown>
+    const isText = (text: unknown): boolean => typeof text === 'string' && /^[\w.+-]{1,128}$/.test(text)
+    const isCount = (count: unknown): boolean => {
+      return Number.isSafeInteger(count) && (count as number) >= 0 && (count as number) <= MAX_DATE_MS
+    }
+    if (![id, name].every(isText) || ![pid, startedAt, leaseMs].every(isCount)) return undefined
+    const more = { ...(isText(version) && { version }), ...(isCount(sessions) && { sessions }) }
+    return { id, name, pid, startedAt, leaseMs, ...more } as Announcement
   } catch {
     return undefined
   }

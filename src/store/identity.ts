@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { VERSION } from '../version.js'
 import type { NodeInfo } from './types.js'
 
 /** What never changes about a node while it lives. */
-export type NodeIdentity = Pick<NodeInfo, 'id' | 'name' | 'pid' | 'startedAt'>
+export type NodeIdentity = Pick<NodeInfo, 'id' | 'name' | 'pid' | 'version' | 'startedAt'>
 
 /** Longest name of a node, in characters. */
 const MAX_NAME = 64
@@ -22,7 +23,7 @@ export function createIdentity(name: string = hostName()): NodeIdentity {
     throw new TypeError('"nodeName" option must be 1 to 64 characters of letters, digits, "_", "." and "-"')
   }
   const { pid } = process
-  return { id: `${name}.${pid}.${randomBytes(6).toString('hex')}`, name, pid, startedAt: Date.now() }
+  return { id: `${name}.${pid}.${randomBytes(6).toString('hex')}`, name, pid, version: VERSION, startedAt: Date.now() }
 }
 
 function hostName(): string {

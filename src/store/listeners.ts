@@ -11,6 +11,7 @@ const MAX_DECIDES_FOR_MS = 86_400_000
 interface Entry {
   readonly listener: StoreListener
   readonly decidesForMs: number | undefined
+  readonly sessions: (() => number) | undefined
 }
 
 /** The watchers of one store. Every one of them hears every event, whatever the others do. */
@@ -32,6 +33,12 @@ export class Listeners {
     return times.length === 0 ? undefined : Math.max(...times)
   }
 
+  /** How many live sessions they have together; `undefined` when none of them tells. */
+  get sessions(): number | undefined {
+    const counts = [...this.#entries].flatMap(({ sessions }) => (sessions === undefined ? [] : countOf(sessions())))
+    return counts.length === 0 ? undefined : counts.reduce((total, count) => total + count, 0)
+  }
+
   /**
    * Adds a watcher, calls `begin` with what reaches only it, after the caller has returned, and returns what removes
    * it.
@@ -42,7 +49,11 @@ export class Listeners {
     options?: WatchOptions,
   ): () => boolean {
     if (typeof listener !== 'function') throw new TypeError('"listener" argument must be a function')
-    const entry = { listener, decidesForMs: checkDecidesForMs(options?.decidesForMs) }
+    const { decidesForMs, sessions } = options ?? {}
+    if (sessions !== undefined && typeof sessions !== 'function') {
+      throw new TypeError('"sessions" option must be a function')
+    }
+    const entry = { listener, decidesForMs: checkDecidesForMs(decidesForMs), sessions }
     this.#entries.add(entry)
     queueMicrotask(() => {
       if (this.#entries.has(entry)) begin(event => void this.#call(listener, event))

@@ -124,7 +124,9 @@ class MemoryStore implements RecordStore {
 
   async nodes(): Promise<readonly NodeInfo[]> {
     this.#demandOpen()
-    return this.#decides ? [{ ...this.#identity, seenMs: 0, leaseMs: 0 }] : []
+    if (!this.#decides) return []
+    const { sessions } = this.#listeners
+    return [{ ...this.#identity, ...(sessions !== undefined && { sessions }), seenMs: 0, leaseMs: 0 }]
   }
 
   async close(): Promise<void> {

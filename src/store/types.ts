@@ -71,6 +71,8 @@ export interface WatchOptions {
    * in milliseconds. Receipts then wait for this process; should it vanish, for so long. Left out, it only listens.
    */
   readonly decidesForMs?: number
+  /** Tells how many live sessions the watcher has now, for {@link NodeInfo}. Called now and then; must not throw. */
+  readonly sessions?: () => number
 }
 
 /** Conditions of a write, and what to wait for after it. */
@@ -146,6 +148,10 @@ export interface NodeInfo {
   /** Name that it was given, or that of its host. */
   readonly name: string
   readonly pid: number
+  /** Version of mqtt-warden that it runs; left out by one that does not tell. */
+  readonly version?: string
+  /** Live sessions that it had at its last sign of life; left out by one that does not tell. */
+  readonly sessions?: number
   /** Unix milliseconds. */
   readonly startedAt: number
   /** Milliseconds since its last sign of life; one comes at least every 5 seconds. */

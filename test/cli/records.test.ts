@@ -1,6 +1,8 @@
+import { Redis } from 'ioredis'
 import { createAuthorizer, verifyPassword } from 'mqtt-warden'
 import { createRedisStore, type RedisStore } from 'mqtt-warden/redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { VERSION } from '../../src/version.js'
 import { type Outcome, run } from '../helpers/cli.js'
 import { eventually } from '../helpers/eventually.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
@@ -212,11 +214,25 @@ describe('mqtt-warden get, list and nodes', () => {
     expect(await cli(['nodes'])).toMatchObject({ code: 1, stdout: '' })
     await startNode('gw-1')
     const { code, stdout } = await cli(['nodes'])
-    expect(stdout).toMatch(
-      /^gw-1\.\d+\.[0-9a-f]{12} {2}since 2\d{3}-\S+Z, seen \d+ s ago, forgotten after \d+ s of silence\n$/,
-    )
+    const [head, row, ...others] = stdout.trimEnd().split('\n')
+    expect(head!.split(/ {2,}/)).toEqual(['node', 'version', 'sessions', 'since', 'seen', 'forgotten after'])
+    expect(row).toMatch(/^gw-1\.\d+\.[0-9a-f]{12} {2}\d+\.\d+\.\d+ +0 +2\d{3}-\S+Z {2}\d+ s ago {2}\d+ s of silence$/)
+    expect(others).toEqual([])
     expect(code).toBe(0)
-    expect(JSON.parse((await cli(['nodes', '--json'])).stdout)).toMatchObject([{ name: 'gw-1', pid: process.pid }])
+    expect(JSON.parse((await cli(['nodes', '--json'])).stdout)).toMatchObject([
+      { name: 'gw-1', pid: process.pid, version: VERSION, sessions: 0 },
+    ])
+  })
+
+  it('show what an older node does not tell as "-"', async () => {
+    const admin = new Redis(redis.port)
+    const node = { id: 'gw.1.000000000001', name: 'gw', pid: 1, startedAt: 0, leaseMs: 60_000 }
+    await admin.zadd('mqtt-warden:nodes', Date.now() + 60_000, JSON.stringify(node))
+    expect((await cli(['nodes'])).stdout).toMatch(
+      /^gw\.1\.0+1 {2}- +- +1970-01-01T00:00:00Z {2}\d s ago +60 s of silence$/m,
+    )
+    await admin.del('mqtt-warden:nodes')
+    admin.disconnect()
   })
 })
 

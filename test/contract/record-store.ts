@@ -10,6 +10,7 @@ import {
 import type { AclRecord, RecordKey } from '../../src/record/types.js'
 import { NotDurable } from '../../src/store/not-durable.js'
 import type { ChangeEffects, RecordStore, StoreEvent } from '../../src/store/types.js'
+import { VERSION } from '../../src/version.js'
 import { deferred } from '../helpers/deferred.js'
 import { eventually } from '../helpers/eventually.js'
 
@@ -481,7 +482,15 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
         expect(await store.get(key('c'))).toBeUndefined()
       })
 
+      it('name the node with its version and its live sessions', async () => {
+        store.watch(() => {}, { decidesForMs: 1_000, sessions: () => 2 })
+        await eventually(async () => (await store.nodes!()).length === 1, 'the node is announced')
+        expect(await store.nodes!()).toMatchObject([{ version: VERSION, sessions: 2, pid: process.pid }])
+      })
+
       it('refuse a watcher that says nonsense about itself', () => {
+        const sessions = '"sessions" option must be a function'
+        expect(() => store.watch(() => {}, { sessions: 5 as never })).toThrow(new TypeError(sessions))
         const message = '"decidesForMs" option must be a number, 0 or more'
         for (const decidesForMs of [-1, Number.NaN, '5' as never]) {
           expect(() => store.watch(() => {}, { decidesForMs })).toThrow(new TypeError(message))

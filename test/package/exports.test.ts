@@ -2,12 +2,14 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
+import { VERSION } from '../../src/version.js'
 import config from '../../tsup.config.js'
 
 const ROOT = new URL('../../', import.meta.url)
 const manifest = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as {
   exports: Record<string, { types: string; default: string } | string>
   bin: Record<string, string>
+  version: string
 }
 const subpaths = Object.entries(manifest.exports).filter(
   (entry): entry is [string, { types: string; default: string }] => typeof entry[1] !== 'string',
@@ -26,6 +28,10 @@ function reachable(file: string, seen = new Set<string>(), bare = new Set<string
 }
 
 describe('package', () => {
+  it('knows its version', () => {
+    expect(VERSION).toBe(manifest.version)
+  })
+
   it('exports what is built, and builds what is exported', () => {
     const { entry } = config as { entry: Record<string, string> }
     const exported = subpaths.map(([subpath]) => (subpath === '.' ? 'index' : subpath.slice(2)))

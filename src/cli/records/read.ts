@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { encodeRecordKey } from '../../record/key.js'
 import { serializeRecord } from '../../record/serialize.js'
 import type { NodeInfo } from '../../store/types.js'
-import { CliFault, EXIT, printLine, warnLine } from '../io.js'
+import { CliFault, EXIT, inSeconds, printLine, printTable, warnLine } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
 
 interface GetArguments extends StoreArguments {
@@ -46,8 +46,9 @@ export function addReadCommands(program: Command): void {
     .command('nodes')
     .summary('print the processes that decide by the records')
     .description(
-      'Prints the processes that decide by the records now, with the time since their last sign of life. One that died ' +
-        'stays in the list for as long as it could have gone on deciding by what it knew.',
+      'Prints the processes that decide by the records now: version, live sessions at the last sign of life, and the ' +
+        'time since then. One that died stays in the list for as long as it could have gone on deciding by what it knew. ' +
+        'A process that answers other brokers ("serve") has no sessions of its own.',
     )
     .option('--json', 'print one JSON array', false)
   addStoreOptions(nodes)
@@ -91,13 +92,24 @@ async function runNodes(options: StoreArguments & { readonly json: boolean }): P
   await using store = await openStore(options)
   const nodes = await store.nodes()
   if (options.json) printLine(JSON.stringify(nodes, undefined, 2))
-  else for (const node of nodes) printLine(describeNode(node))
+  else if (nodes.length > 0) printNodes(nodes)
   if (nodes.length === 0) warnLine('no node has announced itself')
   process.exitCode = nodes.length > 0 ? EXIT.allowed : EXIT.refused
 }
 
-function describeNode({ id, startedAt, seenMs, leaseMs }: NodeInfo): string {
-  const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`
-  const since = new Date(startedAt).toISOString().replace(/\.\d+Z$/, 'Z')
-  return `${id}  since ${since}, seen ${seconds(seenMs)} ago, forgotten after ${seconds(leaseMs)} of silence`
+function printNodes(nodes: readonly NodeInfo[]): void {
+  const since = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
+  printTable([
+    ['node', 'version', 'sessions', 'since', 'seen', 'forgotten after'],
+    ...nodes.map(({ id, version = '-', sessions = '-', startedAt, seenMs, leaseMs }) => {
+      return [
+        id,
+        version,
+        String(sessions),
+        since(startedAt),
+        `${inSeconds(seenMs)} ago`,
+        `${inSeconds(leaseMs)} of silence`,
+      ]
+    }),
+  ])
 }

@@ -5,7 +5,7 @@ import type { RecordKey } from '../../record/types.js'
 import { NotDurable } from '../../store/not-durable.js'
 import type { Receipt, ReceiptRow, WriteOptions, WriteResult } from '../../store/types.js'
 import { integer } from '../arguments.js'
-import { CliFault, EXIT, printLine, warnLine } from '../io.js'
+import { CliFault, EXIT, inSeconds, printLine, printTable, warnLine } from '../io.js'
 
 /** What the command line says about a write. */
 export interface WriteArguments {
@@ -85,21 +85,13 @@ function printReceipt({ rows, silentNodes }: Receipt, digest: string | null): vo
     return pending === undefined ? 'in force' : 'in force; still tidying stored sessions'
   }
   const cellsOf = (row: ReceiptRow) => [row.sessionsCut, row.subscriptionsDropped, row.messagesDropped, row.ms]
-  const table = [
+  printTable([
     ['node', 'sessions cut', 'subscriptions dropped', 'messages dropped', 'ms', 'record'],
     ...rows.map(row => [row.node, ...cellsOf(row).map(String), state(row)]),
     ...silentNodes.map(({ node, seenMs }) => {
       return [node, '-', '-', '-', '-', `silent, last heard ${inSeconds(seenMs)} ago`]
     }),
-  ]
-  const widths = table[0]!.map((_, column) => Math.max(...table.map(cells => cells[column]!.length)))
-  for (const cells of table)
-    printLine(
-      cells
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
-    )
+  ])
 }
 
 function describeDoubt({ rows, silent, silentNodes, failed }: Receipt): string {
@@ -111,10 +103,6 @@ function describeDoubt({ rows, silent, silentNodes, failed }: Receipt): string {
     return `written, but ${count}: dead or cut off, in ${left} none of them decides by anything older`
   }
   return 'written, but not in force on every node'
-}
-
-function inSeconds(ms: number): string {
-  return `${Math.ceil(ms / 1_000)} s`
 }
 
 function digest(text: string): string | null {
