@@ -12,12 +12,11 @@ import type {
   SubscribeRule,
 } from '../acl/types.js'
 import type { RecordKey } from '../record/types.js'
-import { sumEffects } from '../store/listeners.js'
-import type { ChangeEffects, Reaction } from '../store/types.js'
+import type { ChangeEffects } from '../store/types.js'
 import type { Account } from './accounts.js'
 import type { Allowance } from './allowance.js'
 import { Grants } from './grants.js'
-import { appended, type Listeners, listOf, once, without } from './listener-list.js'
+import { appended, callAll, type Listeners, once, without } from './listener-list.js'
 import type { Known } from './record-cache.js'
 import type { SessionContext, Snapshot } from './session-context.js'
 import type { Epoch } from './trust.js'
@@ -25,6 +24,17 @@ import type { RevokeCause, Session, SessionChange } from './types.js'
 
 type ChangeListener = Parameters<Session['onChange']>[0]
 type RevokeListener = Parameters<Session['onRevoked']>[0]
+
+/** Records of a session that changes named, and that were not read since. */
+interface Naming {
+  /** From when on everything is refused. */
+  readonly unreadFrom: number
+  /** Whether its exact record is among them. */
+  readonly isExact: boolean
+}
+
+/** Of the few sessions whose signals are asked for. */
+const controllers: WeakMap<LiveSession, AbortController> = new WeakMap()
 
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -34,19 +44,17 @@ export class LiveSession implements Session {
   readonly #context: SessionContext
   #account: Account | undefined
   #compiled: CompiledAcl
+  /** In whole milliseconds, which take no memory of their own. */
   #readAt: number
   #epoch: Epoch
-  /** From when on everything is refused, because a change named the record and it was not read since. */
-  #unreadFrom = NEVER
+  /** What changes named since the records were read. */
+  #naming: Naming | undefined
   #refusal: DenyReason | undefined
-  #controller: AbortController | undefined
   #cause: RevokeCause | undefined
   #changeListeners: Listeners<ChangeListener>
   #revokeListeners: Listeners<RevokeListener>
   /** What the rules in force have allowed; made when they first do. */
   #grants: Grants | undefined
-  /** Whether its exact record was named and not read since. */
-  #isExactNamed = false
   /** Kept for the index: an older session of the same client id that is still open. */
   older: LiveSession | undefined
   /** Kept for the reporter of denials, which limits their number. */
@@ -62,7 +70,7 @@ export class LiveSession implements Session {
     this.#context = context
     this.#account = snapshot.account
     this.#compiled = snapshot.compiled
-    this.#readAt = snapshot.readAt
+    this.#readAt = Math.floor(snapshot.readAt)
     this.#epoch = snapshot.epoch
   }
 
@@ -87,11 +95,13 @@ export class LiveSession implements Session {
   }
 
   get revoked(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.#cause !== undefined) this.#controller.abort(this.#cause)
+    let controller = controllers.get(this)
+    if (controller === undefined) {
+      controller = new AbortController()
+      controllers.set(this, controller)
+      if (this.#cause !== undefined) controller.abort(this.#cause)
     }
-    return this.#controller.signal
+    return controller.signal
   }
 
   get revokeCause(): RevokeCause | undefined {
@@ -172,7 +182,7 @@ export class LiveSession implements Session {
     this.#cause = cause
     this.#end('revoked')
     this.#context.closed(this)
-    this.#controller?.abort(cause)
+    controllers.get(this)?.abort(cause)
     return this.#tellRevoked(listeners, cause)
   }
 
@@ -184,8 +194,11 @@ export class LiveSession implements Session {
     const isExact = clientId !== '*'
     if (this.isEnded || (!isExact && this.recordKey?.clientId !== '*')) return false
     this.namings++
-    this.#isExactNamed ||= isExact
-    this.#unreadFrom = Math.min(this.#unreadFrom, this.#context.trust.unreadFrom(this.#readAt, this.#epoch))
+    const before = this.#naming
+    this.#naming = {
+      unreadFrom: Math.min(before?.unreadFrom ?? NEVER, this.#context.trust.unreadFrom(this.#readAt, this.#epoch)),
+      isExact: isExact || before?.isExact === true,
+    }
     return true
   }
 
@@ -215,7 +228,7 @@ export class LiveSession implements Session {
    * whose exact one nobody named. Spares thousands of look-ups when the record of a role changes.
    */
   exactAbsence(now: number, share: number): Known | undefined {
-    if (this.#isExactNamed || this.#refusal !== undefined || this.recordKey?.clientId !== '*') return undefined
+    if (this.#naming?.isExact || this.#refusal !== undefined || this.recordKey?.clientId !== '*') return undefined
     if (!this.#context.trust.isFresh(this.#readAt, this.#epoch, now, share)) return undefined
     return { account: undefined, readAt: this.#readAt, epoch: this.#epoch }
   }
@@ -245,7 +258,7 @@ export class LiveSession implements Session {
 
   /** Calls the listeners for changes, if there are any. Resolves with what they did when all have finished. */
   tell(change: SessionChange): Promise<ChangeEffects> | undefined {
-    return this.#call(this.#changeListeners, 'onChange', listener => listener(change))
+    return callAll(this.#changeListeners, listener => listener(change), this.#failing('onChange'))
   }
 
   /** The check that keeps the bound: whatever timers and sweeps did or did not do, it is made at every decision. */
@@ -255,45 +268,36 @@ export class LiveSession implements Session {
     const { trust } = this.#context
     const { endsAt } = this.#account
     // Where nothing ends with time, as over a store that cannot become deaf, a decision need not ask what time it is.
-    if (endsAt === NEVER && this.#unreadFrom === NEVER && this.#epoch.heardUntil === NEVER) return undefined
+    if (endsAt === NEVER && this.#naming === undefined && this.#epoch.heardUntil === NEVER) return undefined
     const now = trust.now()
     if (now >= endsAt) return denied('expired')
-    const isTrusted = now < this.#unreadFrom && trust.isInGrace(this.#readAt, this.#epoch, now)
+    const isRead = this.#naming === undefined || now < this.#naming.unreadFrom
+    const isTrusted = isRead && trust.isInGrace(this.#readAt, this.#epoch, now)
     return isTrusted ? undefined : denied('store_unavailable')
   }
 
   #tellRevoked(listeners: Listeners<RevokeListener>, cause: RevokeCause): Promise<ChangeEffects> | undefined {
-    return this.#call(listeners, 'onRevoked', listener => listener(cause, this))
+    return callAll(listeners, listener => listener(cause, this), this.#failing('onRevoked'))
   }
 
-  /** Calls listeners within the turn. Resolves with what they did when all have finished; never rejects. */
-  #call<L extends ChangeListener | RevokeListener>(
-    listeners: Listeners<L>,
-    name: string,
-    call: (listener: L) => Reaction,
-  ): Promise<ChangeEffects> | undefined {
-    if (listeners === undefined) return undefined
-    const told = listOf(listeners).map(async listener => {
-      try {
-        return (await call(listener)) ?? undefined
-      } catch (error) {
-        this.#context.failed(error, `listener of ${name}`)
-        return { failed: error instanceof Error ? error.message : `a listener of ${name} failed` }
-      }
-    })
-    return Promise.all(told).then(sumEffects)
+  #failing(name: string): (error: unknown) => string {
+    const place = `listener of ${name}`
+    return error => {
+      this.#context.failed(error, place)
+      return `a ${place} failed`
+    }
   }
 
   /** When a named record that was not read should be read again. */
   #askBy(share: number): number {
-    return this.#unreadFrom - this.#context.trust.limits.readTimeoutMs * (1 - share)
+    if (this.#naming === undefined) return NEVER
+    return this.#naming.unreadFrom - this.#context.trust.limits.readTimeoutMs * (1 - share)
   }
 
   #confirm({ readAt, epoch }: Known): void {
-    this.#readAt = readAt
+    this.#readAt = Math.floor(readAt)
     this.#epoch = epoch
-    this.#unreadFrom = NEVER
-    this.#isExactNamed = false
+    this.#naming = undefined
   }
 
   #report(action: Action, subject: string, decision: Denied, detail?: string): Denied {
