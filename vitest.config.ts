@@ -15,8 +15,8 @@ export default defineConfig({
   test: {
     reporters: ['default', './test/helpers/reporter.ts'],
     // Tests that hash, or that start brokers and servers, share two cores with them.
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    testTimeout: 40_000,
+    hookTimeout: 60_000,
     pool: 'forks',
     // Much of the time goes by in waiting for servers, beats and deadlines.
     maxWorkers: Math.max(2, availableParallelism() - 1),

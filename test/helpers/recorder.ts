@@ -57,7 +57,7 @@ export class RecordedClient {
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new Error(`not seen: ${beginning}; seen: ${this.events.join(' | ')}`)),
-        10_000,
+        20_000,
       )
       const look = () => {
         if (!isSeen()) return

@@ -8,7 +8,7 @@ describe('receipts on a Cluster', () => {
   let cluster: RedisCluster
   beforeAll(async () => {
     cluster = await startRedisCluster()
-  }, 30_000)
+  })
   afterAll(() => cluster.stop())
 
   it('come from every node, wherever the record is kept', async () => {
