@@ -97,7 +97,7 @@ find_valkey() {
 
 if [ "$manager" = apt-get ]; then
   hold_services
-  apt update || [ -z "$missing" ]
+  if [ -n "$missing" ]; then apt update; else apt update 2>/dev/null || true; fi
 fi
 # shellcheck disable=SC2086
 [ -z "$missing" ] || install $missing
