@@ -18,6 +18,15 @@ interface Complaint {
   readonly problem: string
 }
 
+/** The processes that decide by the records, as they announce themselves. */
+interface Roll {
+  /** `null` where they cannot be asked for. */
+  readonly nodes: number | null
+  readonly versions: readonly string[]
+  /** Live sessions of all that tell. */
+  readonly sessions: number
+}
+
 /** What was found among the records. */
 interface Survey {
   readonly records: number
@@ -66,10 +75,24 @@ async function run(options: DoctorOptions): Promise<void> {
   const findings = await store.check()
   const hasFailed = findings.some(({ level }) => level === 'failed')
   const isReadable = !findings.some(({ check, level }) => level === 'failed' && /^(connection|read)$/.test(check))
+  const roll = isReadable ? await callRoll(store) : undefined
   const survey = isReadable ? await surveyRecords(store, options.lint) : undefined
-  if (options.json) printLine(JSON.stringify({ ok: !hasFailed, findings, ...survey }, undefined, 2))
-  else printReport(findings, survey)
+  if (options.json) printLine(JSON.stringify({ ok: !hasFailed, findings, ...roll, ...survey }, undefined, 2))
+  else {
+    printFindings(findings)
+    if (roll !== undefined) printRoll(roll)
+    if (survey !== undefined) printSurvey(survey)
+  }
   process.exitCode = hasFailed ? EXIT.refused : EXIT.allowed
+}
+
+async function callRoll(store: RedisStore): Promise<Roll> {
+  // A user may read records without the rights to that list.
+  const nodes = await store.nodes().catch(() => undefined)
+  if (nodes === undefined) return { nodes: null, versions: [], sessions: 0 }
+  const versions = [...new Set(nodes.map(({ version }) => version ?? 'unknown'))].sort()
+  const sessions = nodes.reduce((total, node) => total + (node.sessions ?? 0), 0)
+  return { nodes: nodes.length, versions, sessions }
 }
 
 async function surveyRecords(store: RedisStore, isLint: boolean): Promise<Survey> {
@@ -97,7 +120,7 @@ function hashProblem(record: AclRecord | undefined): string | undefined {
   return hash.cost > maxCost ? `passhash: cost ${hash.cost} is above the default maxCost, ${maxCost}` : undefined
 }
 
-function printReport(findings: readonly RedisFinding[], survey: Survey | undefined): void {
+function printFindings(findings: readonly RedisFinding[]): void {
   const servers = new Set(findings.map(({ server }) => server))
   for (const server of servers) {
     printLine(`redis ${server}`)
@@ -105,8 +128,30 @@ function printReport(findings: readonly RedisFinding[], survey: Survey | undefin
       printRow(level, check, remedy === undefined ? message : `${message}; ${remedy}`)
     }
   }
-  if (survey === undefined) return
-  const { records, isComplete, complaints } = survey
+}
+
+function printRoll({ nodes, versions, sessions }: Roll): void {
+  if (nodes === null) printRow('info', 'nodes', 'not known; grant what receipts need')
+  else if (nodes === 0) {
+    const message = 'none: no process with mqtt-warden decides by these records, or none may say so'
+    printRow(
+      'info',
+      'nodes',
+      `${message}; start one with the same --redis and --key-prefix, and the rights of receipts`,
+    )
+  } else {
+    const count = `${nodes} announced, with ${sessions} live ${sessions === 1 ? 'session' : 'sessions'}`
+    if (versions.length === 1) printRow('ok', 'nodes', `${count}, version ${versions[0]}`)
+    else
+      printRow(
+        'info',
+        'nodes',
+        `${count}, of versions ${versions.join(', ')}; "mqtt-warden nodes" tells which, bring them all to one`,
+      )
+  }
+}
+
+function printSurvey({ records, isComplete, complaints }: Survey): void {
   const count = `${isComplete ? '' : 'more than '}${records}`
   if (complaints === undefined || complaints.length === 0) {
     printRow('ok', 'records', complaints === undefined ? count : `${count}, all of which can be used`)

@@ -6,7 +6,8 @@ import type { KeySpace } from './keys.js'
 import type { Nodes, RecordServer } from './nodes.js'
 import type { RedisSettings } from './options.js'
 import { checkClock, checkRead, checkUses, checkWrite } from './rights.js'
-import { checkEviction, checkTopology, checkVersion, readInfo, withoutInfo } from './server-info.js'
+import { checkSentinels } from './sentinel-check.js'
+import { checkInfo, withoutInfo } from './server-info.js'
 import { createSource } from './source.js'
 
 /** Looks at every server that has records: whether all that the store needs of it is there. Changes nothing. */
@@ -36,11 +37,13 @@ export class SelfCheck {
     if (this.#isReporting || this.#closing.signal.aborted) return
     this.#isReporting = true
     try {
-      for (const { server, level, message, remedy } of await this.#track(this.#run(false))) {
+      for (const { server, check, level, message, remedy } of await this.#track(this.#run(false))) {
         if (level === 'ok' || level === 'info' || this.#closing.signal.aborted) continue
+        // Not by the message: it may count what is different each time.
+        const trouble = JSON.stringify([server, check, level, remedy])
+        if (this.#told.has(trouble)) continue
+        this.#told.add(trouble)
         const text = `redis ${server}: ${message}${remedy === undefined ? '' : `; ${remedy}`}`
-        if (this.#told.has(text)) continue
-        this.#told.add(text)
         tell({ type: 'error', error: new WardenError(text), place: 'redis check' })
       }
     } finally {
@@ -71,9 +74,12 @@ export class SelfCheck {
   }
 
   async #server(server: RecordServer, probed: boolean): Promise<readonly RedisFinding[]> {
-    const findings = await this.#look(server, probed).catch(error => {
+    const { sentinels } = server
+    const looked = this.#look(server, probed).catch(error => {
       return [found('connection', 'failed', lossOf(error).message, 'see that Redis runs and can be reached')]
     })
+    const asked = sentinels === undefined ? [] : checkSentinels(sentinels, this.#settings.commandTimeoutMs)
+    const findings = (await Promise.all([asked, looked])).flat()
     return findings.map(finding => ({ server: server.place(), ...finding }))
   }
 
@@ -87,7 +93,7 @@ export class SelfCheck {
       const [info] = await connection.requestAll([['info']], timeoutMs)
       const answered = ok('connection', `answers in ${inMs(performance.now() - sentAt)}`)
       const context = { connection, keys: this.#keys, timeoutMs, end: server.keyEnd() }
-      const told = Buffer.isBuffer(info) ? await this.#judge(info.toString(), server) : withoutInfo()
+      const told = Buffer.isBuffer(info) ? checkInfo(info.toString(), server.kind) : withoutInfo()
       return [
         answered,
         ...told,
@@ -102,16 +108,6 @@ export class SelfCheck {
       stop()
       await connection.ended
     }
-  }
-
-  async #judge(text: string, { kind, sentinels }: RecordServer): Promise<Finding[]> {
-    const info = readInfo(text)
-    const findings = [checkVersion(info), checkTopology(info, kind), checkEviction(info)]
-    if (sentinels === undefined) return findings
-    const known = await sentinels.known(this.#settings.commandTimeoutMs).catch(() => undefined)
-    if (known === undefined || known <= sentinels.count) return findings
-    const message = `${known} sentinels watch the master, of which ${sentinels.count} are listed`
-    return [...findings, found('topology', 'warning', message, 'list them all: a master is believed if most name it')]
   }
 
   async #hear(server: RecordServer, probed: boolean): Promise<Finding> {

@@ -53,7 +53,7 @@ export type RedisTarget =
  * ~<keyPrefix><ownPrefix>row:*` with `+getrange +set`; to ask for one, `+zrangebyscore` besides, and `+wait` for
  * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking
  * and beats. A Cluster needs `+cluster|slots +asking`; a master that sentinels name, `+info`; the sentinels themselves,
- * `+ping +sentinel|get-master-addr-by-name`. Redis 6.2 or later, or Valkey.
+ * `+ping +sentinel|get-master-addr-by-name`, and for `check` `+sentinel|master +sentinel|ckquorum`. Redis 6.2 or later, or Valkey.
  *
  * **Counters** of failed logins need `~<keyPrefix><ownPrefix>throttle:*` with `+get +set +pttl +incrby +expire +eval
  * +multi +exec`. Without these rights each process counts for itself, and an `error` event says so.

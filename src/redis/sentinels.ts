@@ -1,8 +1,27 @@
+import type { Reply } from './connection.js'
 import { CommandFailure, lossOf } from './failure.js'
 import { Lane } from './lane.js'
 import type { RedisSettings } from './options.js'
-import { type Address, openLike, placeOf, type SentinelTemplate } from './template.js'
+import { type Address, addressText, openLike, placeOf, type SentinelTemplate } from './template.js'
 import { Backoff } from './time.js'
+
+/** What one sentinel says. */
+export interface SentinelView {
+  /** Its own address. */
+  readonly at: string
+  /** Address of the master that it names. */
+  readonly master?: string
+  /** How many sentinels it knows of, itself included. */
+  readonly known?: number
+  /** Whether enough of them see each other to replace the master: its own words, or its refusal. */
+  readonly quorum?: string | CommandFailure
+  /** Whether it watches no master of that name. */
+  readonly isUnknown?: boolean
+  /** Why it names none. */
+  readonly failure?: CommandFailure
+}
+
+const UNKNOWN = 'a sentinel does not know the master'
 
 /** The sentinels that were listed, each asked through a connection of its own. */
 export class Sentinels {
@@ -22,12 +41,17 @@ export class Sentinels {
     })
   }
 
+  /** How many have to name a master for it to be believed. */
+  get needed(): number {
+    return Math.floor(this.count / 2) + 1
+  }
+
   /**
    * Resolves with the master that more than half of the sentinels name, as soon as they have. A master that fewer name
    * may have been replaced by one that we cannot see.
    */
   master(timeoutMs: number): Promise<Address> {
-    const needed = Math.floor(this.count / 2) + 1
+    const { needed } = this
     const votes = new Map<string, number>()
     let failure: CommandFailure | undefined
     return new Promise((resolve, reject) => {
@@ -49,14 +73,16 @@ export class Sentinels {
     })
   }
 
-  /** How many sentinels the first that answers knows of, itself included. */
-  async known(timeoutMs: number): Promise<number> {
-    return Promise.any(
-      this.#lanes.map(async lane => {
-        const connection = await lane.acquire(timeoutMs)
-        const others = await connection.request(['sentinel', 'sentinels', this.name], timeoutMs)
-        if (!Array.isArray(others)) throw new CommandFailure('refused', 'a sentinel does not tell of the others')
-        return others.length + 1
+  /** What each of them says. Never rejects: who does not answer says so. */
+  views(timeoutMs: number): Promise<readonly SentinelView[]> {
+    return Promise.all(
+      this.#lanes.map(async (lane, index) => {
+        const at = addressText(this.#template.sentinels[index]!)
+        try {
+          return { at, ...(await this.#view(lane, timeoutMs)) }
+        } catch (error) {
+          return { at, failure: lossOf(error) }
+        }
       }),
     )
   }
@@ -68,9 +94,33 @@ export class Sentinels {
   async #ask(lane: Lane, timeoutMs: number): Promise<Address> {
     const connection = await lane.acquire(timeoutMs)
     const reply = await connection.request(['sentinel', 'get-master-addr-by-name', this.name], timeoutMs)
-    if (!Array.isArray(reply) || reply.length !== 2) {
-      throw new CommandFailure('refused', 'a sentinel does not know the master')
+    const address = this.#addressIn(reply)
+    if (address === undefined) throw new CommandFailure('refused', UNKNOWN)
+    return address
+  }
+
+  async #view(lane: Lane, timeoutMs: number): Promise<Omit<SentinelView, 'at'>> {
+    const connection = await lane.acquire(timeoutMs)
+    const [named, master, quorum] = await connection.requestAll(
+      ['get-master-addr-by-name', 'master', 'ckquorum'].map(ask => ['sentinel', ask, this.name] as const),
+      timeoutMs,
+    )
+    if (named instanceof CommandFailure) return { failure: named }
+    const address = this.#addressIn(named)
+    if (address === undefined) return { isUnknown: true, failure: new CommandFailure('refused', UNKNOWN) }
+    const fields = Array.isArray(master) ? master.map(String) : []
+    const field = (name: string): number => Number(fields.includes(name) ? fields[fields.indexOf(name) + 1] : undefined)
+    const [others, needed] = [field('num-other-sentinels'), field('quorum')]
+    const votes = Number.isInteger(needed) ? `${needed} have to agree: ` : ''
+    return {
+      master: placeOf(address),
+      ...(Number.isInteger(others) && { known: others + 1 }),
+      quorum: quorum instanceof CommandFailure ? quorum : votes + String(quorum).replace(/^OK /, ''),
     }
+  }
+
+  #addressIn(reply: Reply | undefined): Address | undefined {
+    if (!Array.isArray(reply) || reply.length !== 2) return undefined
     return this.#template.map({ host: String(reply[0]), port: Number(reply[1]) })
   }
 }

@@ -46,7 +46,8 @@ describe('mqtt-warden doctor', () => {
       'invalidation',
       'clock',
     ]
-    expect(lines.slice(1).map(line => /^ok {7}(\w+): \S/.exec(line)?.[1])).toEqual([...checks, 'records'])
+    expect(lines.slice(1, -2).map(line => /^ok {7}(\w+): \S/.exec(line)?.[1])).toEqual(checks)
+    expect(lines.at(-2)).toMatch(/^note {5}nodes: none: .*; start one with the same --redis/)
     expect(lines.at(-1)).toBe('ok       records: 1')
     expect(code).toBe(0)
     expect(await tool.get('["","c","u"]')).toBe(recordWith({}))
@@ -94,7 +95,29 @@ describe('mqtt-warden doctor', () => {
       level: 'ok',
       message: 'no memory limit',
     })
-    expect(rest).toEqual({ records: 1, isComplete: true, complaints: [] })
+    expect(rest).toEqual({ nodes: 0, versions: [], sessions: 0, records: 1, isComplete: true, complaints: [] })
+    expect(code).toBe(0)
+  })
+
+  it('counts the nodes and their sessions, and tells where versions differ', async () => {
+    const announce = (n: number, more: object): Promise<unknown> => {
+      const node = { id: `gw.1.${n}`, name: 'gw', pid: 1, startedAt: 0, leaseMs: 60_000, ...more }
+      return tool.zadd('mqtt-warden:nodes', Date.now() + 60_000, JSON.stringify(node))
+    }
+    await announce(1, { version: '0.1.0', sessions: 3 })
+    await announce(2, { version: '0.1.0', sessions: 4 })
+    const same = await doctor('--redis', server.url)
+    expect(same.stdout).toContain('ok       nodes: 2 announced, with 7 live sessions, version 0.1.0\n')
+    await announce(3, {})
+    const { stdout, code } = await doctor('--redis', server.url)
+    expect(stdout).toContain('note     nodes: 3 announced, with 7 live sessions, of versions 0.1.0, unknown; ')
+    expect(code).toBe(0)
+  })
+
+  it('does not mind a user who may not see the nodes', async () => {
+    await tool.call('ACL', 'SETUSER', 'reader', 'on', '>x', '~\\["*', '~mqtt-warden:beat:*', '&*', '+@all')
+    const { stdout, code } = await doctor('--redis', `redis://reader:x@127.0.0.1:${server.port}`)
+    expect(stdout).toContain('note     nodes: not known; grant what receipts need\n')
     expect(code).toBe(0)
   })
 

@@ -1,9 +1,8 @@
 import { Cluster, Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { RedisCheck, RedisFinding, RedisTarget } from '../../src/redis/index.js'
-import { checkTopology, checkVersion, readInfo } from '../../src/redis/server-info.js'
+import { checkInfo } from '../../src/redis/server-info.js'
 import { startRedisCluster } from '../helpers/redis-cluster.js'
-import { startRedisSentinels } from '../helpers/redis-sentinel.js'
 import { ENGINE, freePort, type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 import { Heard, Stores } from './support.js'
 
@@ -170,22 +169,6 @@ describe('the check of a Redis store', () => {
     await cluster.stop()
   })
 
-  it('warns of sentinels that are not listed, and of a master that goes on writing alone', async () => {
-    const group = await startRedisSentinels()
-    const store = stores.create({ ...group.options, sentinels: group.options.sentinels!.slice(0, 1) })
-    const warnings = (await store.check()).filter(({ level }) => level === 'warning').map(({ message }) => message)
-    expect(warnings).toEqual([
-      expect.stringContaining('a master that a split has cut off is lost'),
-      '3 sentinels watch the master, of which 1 are listed',
-    ])
-    const master = new Redis(group.master.port)
-    await master.config('SET', 'min-replicas-to-write', '1')
-    expect(levels(await stores.create(group.options).check())).toEqual(ALL_OK)
-    master.disconnect()
-    await stores.close()
-    await group.stop()
-  })
-
   it('ends with the store', async () => {
     const own = await startRedisServer()
     const store = stores.create(own.url)
@@ -207,14 +190,51 @@ describe('what a server tells of itself', () => {
     ['redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1', 'ok', 'valkey 8.0.1'],
     ['', 'info', 'not known: the server does not tell'],
   ])('of its version: %j', (text, level, message) => {
-    expect(checkVersion(readInfo(text))).toMatchObject({ level, message })
+    expect(checkInfo(text, 'single')[0]).toMatchObject({ check: 'version', level, message })
   })
 
-  it('of its replicas', () => {
-    const info = readInfo('role:master\r\nconnected_slaves:1\r\nmin_slaves_good_slaves:1\r\n')
-    expect(checkTopology(info, 'sentinel')).toMatchObject({
-      level: 'ok',
-      message: expect.stringContaining('1 replica,'),
-    })
+  const ofMaster = (...more: string[]): string => ['role:master', ...more].join('\r\n')
+  const online = 'slave0:ip=10.0.0.6,port=6379,state=online,offset=90,lag=1'
+  const slow = 'slave1:ip=10.0.0.7,port=6380,state=online,offset=40,lag=11'
+  const syncing = 'slave2:ip=10.0.0.8,port=6379,state=wait_bgsave,offset=0,lag=0'
+
+  it.each<[string, 'single' | 'sentinel' | 'cluster', object | undefined]>([
+    [ofMaster('connected_slaves:0'), 'single', undefined],
+    [ofMaster('connected_slaves:0'), 'cluster', undefined],
+    [
+      ofMaster('connected_slaves:0'),
+      'sentinel',
+      { level: 'warning', message: 'none: nothing can take over from the master', remedy: 'add a replica' },
+    ],
+    [
+      ofMaster(online, 'master_repl_offset:100'),
+      'single',
+      { level: 'ok', message: '10.0.0.6:6379 heard 1 s ago, 10 bytes behind' },
+    ],
+    [
+      ofMaster(online, slow, 'master_repl_offset:100'),
+      'cluster',
+      {
+        level: 'warning',
+        message: '10.0.0.6:6379 heard 1 s ago, 10 bytes behind; 10.0.0.7:6380 heard 11 s ago, 60 bytes behind',
+        remedy: expect.stringContaining('a failover to one that lags loses'),
+      },
+    ],
+    [ofMaster(syncing), 'sentinel', { level: 'warning', message: '10.0.0.8:6379 is not in step yet (wait_bgsave)' }],
+    ['role:slave', 'sentinel', undefined],
+  ])('of its replicas: %j, for a %s', (text, kind, finding) => {
+    const [found] = checkInfo(text, kind).filter(({ check }) => check === 'replicas')
+    if (finding === undefined) expect(found).toBeUndefined()
+    else expect(found).toMatchObject(finding)
+  })
+
+  it('of its part: a sentinel has no records', () => {
+    expect(checkInfo('redis_mode:sentinel', 'single')).toContainEqual(
+      expect.objectContaining({
+        check: 'topology',
+        level: 'failed',
+        remedy: expect.stringContaining('redis+sentinel://'),
+      }),
+    )
   })
 })
