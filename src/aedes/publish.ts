@@ -15,25 +15,28 @@ export function publishHook(context: Context): Hooks['authorizePublish'] {
     if (member === undefined || context.isClosed) return callback(refusal('closed'))
     const decision = judgePublish(context, member.session, packet)
     if (!decision.allow) {
-      const error = refusal(decision.reason)
+      const { reason } = decision
       // What is refused for the moment only must not be acknowledged: the client will send it again.
-      return isLasting(decision.reason) ? refuse(context, packet, error, callback) : callback(error)
+      if (isLasting(reason) && isDropping(context)) return drop(packet, callback)
+      return callback(refusal(reason))
     }
     const modifiers = modifiersOf(decision)
     if (modifiers !== undefined) rewrite(packet, modifiers)
     if (modifiers === undefined && context.guests.authorizePublish === undefined) return callback(null)
     askPublishGuest(context, client, packet, error => {
-      if (error !== undefined) refuse(context, packet, error, callback)
-      else deliver(context, client, packet, modifiers?.qos ?? packet.qos, callback)
+      if (error === undefined) deliver(context, client, packet, modifiers?.qos ?? packet.qos, callback)
+      else if (isDropping(context)) drop(packet, callback)
+      else callback(error)
     })
   }
 }
 
-function refuse({ settings }: Context, packet: Message, error: Error, callback: Callback): void {
-  if (settings.onDeniedPublish === 'close') {
-    callback(error)
-    return
-  }
+function isDropping({ settings }: Context): boolean {
+  return settings.onDeniedPublish === 'drop'
+}
+
+/** Lets a message pass that nobody gets, so that aedes acknowledges it. */
+function drop(packet: Message, callback: Callback): void {
   neutralize(packet)
   callback(null)
   // aedes took note of the QoS it has to acknowledge; from here on it says how the message is stored and queued.

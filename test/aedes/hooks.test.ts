@@ -87,7 +87,7 @@ describe('a hook found in place', () => {
     const { port, broker } = await stage({
       records: [[key('sensor'), account([], topics)]],
       broker: { authorizeSubscribe },
-      options: { deadlineMs: 100 },
+      options: { deadlineMs: 500 },
     })
     const socket = await rawClient(port, 's1', 'sensor', { clean: false })
     socket.send(subscribe(...topics))
