@@ -4,6 +4,7 @@ import type { ChangeEffects } from '../store/types.js'
 /** Counts what one change did to the sessions. */
 export class Tally {
   #sessionsCut = 0
+  #sessionsReauthorized = 0
   #subscriptionsDropped = 0
   #messagesDropped = 0
   #failed: string | undefined
@@ -13,8 +14,10 @@ export class Tally {
     this.#sessionsCut++
   }
 
-  add({ sessionsCut = 0, subscriptionsDropped = 0, messagesDropped = 0, failed, later }: ChangeEffects): void {
+  add({ failed, later, ...counts }: ChangeEffects): void {
+    const { sessionsCut = 0, sessionsReauthorized = 0, subscriptionsDropped = 0, messagesDropped = 0 } = counts
     this.#sessionsCut += sessionsCut
+    this.#sessionsReauthorized += sessionsReauthorized
     this.#subscriptionsDropped += subscriptionsDropped
     this.#messagesDropped += messagesDropped
     this.#failed ??= failed
@@ -29,6 +32,7 @@ export class Tally {
   get effects(): ChangeEffects {
     return {
       sessionsCut: this.#sessionsCut,
+      ...(this.#sessionsReauthorized > 0 && { sessionsReauthorized: this.#sessionsReauthorized }),
       subscriptionsDropped: this.#subscriptionsDropped,
       messagesDropped: this.#messagesDropped,
       ...(this.#failed !== undefined && { failed: this.#failed }),

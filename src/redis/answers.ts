@@ -41,12 +41,13 @@ export function readAsk(value: string): Ask | undefined {
 
 /** Puts together an answer from what a change did and the value that was read; `null` where there is none. */
 export function composeAnswer({ failed, later, ...effects }: ChangeEffects, bytes: Buffer | null): Answer {
-  const { sessionsCut = 0, subscriptionsDropped = 0, messagesDropped = 0 } = effects
+  const { sessionsCut = 0, sessionsReauthorized, subscriptionsDropped = 0, messagesDropped = 0 } = effects
   return {
     digest: bytes === null ? null : digestOf(bytes),
     sessionsCut,
     subscriptionsDropped,
     messagesDropped,
+    ...(sessionsReauthorized && { sessionsReauthorized }),
     ...(failed !== undefined && { failed: failed.slice(0, MAX_REASON) }),
     ...(later !== undefined && { pending: true }),
   }
@@ -57,13 +58,14 @@ export function readAnswer(value: string): Answer {
   const counts = { sessionsCut: 0, subscriptionsDropped: 0, messagesDropped: 0 }
   try {
     const { digest, failed, pending, ...rest } = JSON.parse(value) as Record<string, unknown>
-    const { sessionsCut, subscriptionsDropped, messagesDropped = 0 } = rest
+    const { sessionsCut, sessionsReauthorized = 0, subscriptionsDropped, messagesDropped = 0 } = rest
     const isDigest = digest === null || (typeof digest === 'string' && /^[0-9a-f]{64}$/.test(digest))
     const isReason = failed === undefined || (typeof failed === 'string' && failed.length <= MAX_REASON)
-    const areCounts = [sessionsCut, subscriptionsDropped, messagesDropped].every(isCount)
+    const areCounts = [sessionsCut, sessionsReauthorized, subscriptionsDropped, messagesDropped].every(isCount)
     if (isDigest && isReason && areCounts) {
       const given = { digest, sessionsCut, subscriptionsDropped, messagesDropped }
-      return { ...given, ...(failed !== undefined && { failed }), ...(pending === true && { pending }) } as Answer
+      const more = sessionsReauthorized === 0 ? given : { ...given, sessionsReauthorized }
+      return { ...more, ...(failed !== undefined && { failed }), ...(pending === true && { pending }) } as Answer
     }
   } catch {
     // Said below.

@@ -32,8 +32,8 @@ export class Tallies {
     const entry = { at: performance.now(), effects }
     const entries = this.#entries.get(text) ?? new Set()
     this.#entries.set(text, entries.add(entry))
-    void effects.then(({ sessionsCut, subscriptionsDropped, messagesDropped, later }) => {
-      if (!sessionsCut && !subscriptionsDropped && !messagesDropped && later === undefined) this.#forget(text, entry)
+    void effects.then(({ failed: _, later, ...counts }) => {
+      if (later === undefined && Object.values(counts).every(count => !count)) this.#forget(text, entry)
     })
     if (entries.size > MAX_CHANGES) dropFirst(entries)
     if (this.#entries.size > MAX_RECORDS) dropFirst(this.#entries)

@@ -113,12 +113,14 @@ export class Listeners {
 
 /** What several watchers did in sum; the first failure stands for all. Counts that are none count nothing. */
 export function sumEffects(all: readonly (ChangeEffects | undefined)[]): ChangeEffects {
-  const sum = (name: 'sessionsCut' | 'subscriptionsDropped' | 'messagesDropped'): number =>
+  const sum = (name: Exclude<keyof ChangeEffects, 'failed' | 'later'>): number =>
     all.reduce((total, effects) => total + countOf(effects?.[name]), 0)
   const failed = all.find(effects => typeof effects?.failed === 'string')?.failed
   const later = all.flatMap(effects => (effects?.later === undefined ? [] : [finished(effects.later)]))
+  const sessionsReauthorized = sum('sessionsReauthorized')
   return {
     sessionsCut: sum('sessionsCut'),
+    ...(sessionsReauthorized > 0 && { sessionsReauthorized }),
     subscriptionsDropped: sum('subscriptionsDropped'),
     messagesDropped: sum('messagesDropped'),
     ...(failed !== undefined && { failed }),

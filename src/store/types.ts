@@ -40,6 +40,8 @@ export type Hearing = 'everything' | 'own writes' | 'nothing'
 export interface ChangeEffects {
   /** Sessions that were ended. */
   readonly sessionsCut?: number
+  /** Sessions whose subscriptions a broker elsewhere was made to judge anew. */
+  readonly sessionsReauthorized?: number
   /** Subscriptions that were taken away, live or stored. */
   readonly subscriptionsDropped?: number
   /** Queued messages that were taken away. */
@@ -101,12 +103,20 @@ export interface ReceiptRow {
   readonly node: string
   /** Digest of the record as this node itself read it afterwards; `null` when it found none, or could not read. */
   readonly digest: string | null
-  /** Sessions ended there since the change was heard; each is told in one receipt. */
+  /**
+   * Sessions ended there since the change was heard; each is told in one receipt. From a webhook server, clients that
+   * VerneMQ was told to disconnect: of one with a record of its own it does not say whether it was connected.
+   */
   readonly sessionsCut: number
   /** Subscriptions taken away there, live or stored, likewise; those of sessions whose clients are away are among them. */
   readonly subscriptionsDropped: number
   /** Queued messages taken away there from sessions whose clients are away, likewise. */
   readonly messagesDropped: number
+  /**
+   * Sessions whose subscriptions VerneMQ was made to judge anew from there, likewise; how many it dropped it does not say.
+   * Left out when none.
+   */
+  readonly sessionsReauthorized?: number
   /** Milliseconds from the sending of the write to the moment at which it was known to be in force there. */
   readonly ms: number
   /** Why the change is not in force there; left out when it is. */

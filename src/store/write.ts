@@ -85,13 +85,14 @@ export function composeRow(
   { digest, failed, later, ...effects }: ChangeEffects & Pick<ReceiptRow, 'digest'>,
   ms: number,
 ): ReceiptRow {
-  const { sessionsCut = 0, subscriptionsDropped = 0, messagesDropped = 0 } = effects
+  const { sessionsCut = 0, sessionsReauthorized, subscriptionsDropped = 0, messagesDropped = 0 } = effects
   return {
     node,
     digest,
     sessionsCut,
     subscriptionsDropped,
     messagesDropped,
+    ...(sessionsReauthorized && { sessionsReauthorized }),
     ms: Math.round(ms),
     ...(failed !== undefined && { failed }),
     ...(later !== undefined && { pending: true }),

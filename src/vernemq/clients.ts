@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { CompiledAcl } from '../acl/compile.js'
 import type { Access, Authorizer } from '../authorizer/types.js'
 import { StoreUnavailable, VernemqAdminFailed } from '../errors.js'
+import type { Deed } from './deeds.js'
 import type { EnforcementSettings } from './enforcement-options.js'
 import type { EnforcementFault, VernemqAdmin, VernemqSession } from './types.js'
 import type { Retries } from './work.js'
@@ -35,29 +36,28 @@ export class Clients {
     return this.#retries.pending
   }
 
-  /** Resolves after the first try. */
-  disconnect(client: KnownClient): Promise<void> {
+  /** Resolves after the first try with what was done, if it was. */
+  disconnect(client: KnownClient): Promise<Deed | undefined> {
     return this.#run('disconnect', client, () => this.#cut(client))
   }
 
-  /** Resolves after the first try. */
-  reauthorize(client: KnownClient): Promise<void> {
+  /** Likewise. */
+  reauthorize(client: KnownClient): Promise<Deed | undefined> {
     return this.#run('reauthorize', client, () => this.#recheck(client))
   }
 
   /** Disconnects a client whose login does not hold any more; has the subscriptions of the others judged anew. */
-  verify(client: KnownClient, onAccess: (access: Access) => void): Promise<void> {
+  verify(client: KnownClient, onAccess: (access: Access) => void): Promise<Deed | undefined> {
     return this.#run('reauthorize', client, async () => {
       const found = await this.#authorizer.access(client)
       if (found.allow) {
         onAccess(found.access)
-        await this.#recheck(client)
+        const deed = await this.#recheck(client)
         this.#verified.set(clientText(client), found.access.compiled)
-      } else if (isFault(found.reason)) {
-        throw new StoreUnavailable(`the record cannot be read: ${found.reason}`)
-      } else {
-        await this.#cut(client)
+        return deed
       }
+      if (isFault(found.reason)) throw new StoreUnavailable(`the record cannot be read: ${found.reason}`)
+      return this.#cut(client)
     })
   }
 
@@ -74,23 +74,34 @@ export class Clients {
     void this.reauthorize(principal)
   }
 
-  async #recheck(client: KnownClient): Promise<void> {
+  async #recheck(client: KnownClient): Promise<Deed> {
     try {
       await this.#admin.reauthorize(client)
+      return 'reauthorized'
     } catch (error) {
       if (!(error instanceof VernemqAdminFailed && error.isPermanent)) throw error
       // What cannot be judged anew is ended.
-      await this.#cut(client)
+      return this.#cut(client)
     }
   }
 
-  #cut(client: KnownClient): Promise<void> {
+  async #cut(client: KnownClient): Promise<Deed> {
     this.#verified.delete(clientText(client))
-    return this.#admin.disconnect(client, { cleanup: this.#settings.cleanup })
+    await this.#admin.disconnect(client, { cleanup: this.#settings.cleanup })
+    return 'disconnected'
   }
 
-  #run(what: 'disconnect' | 'reauthorize', client: KnownClient, job: () => Promise<void>): Promise<void> {
-    return this.#retries.run(job, (error, tries, isGivenUp) => this.#report(what, client, error, tries, isGivenUp))
+  async #run(
+    what: 'disconnect' | 'reauthorize',
+    client: KnownClient,
+    job: () => Promise<Deed>,
+  ): Promise<Deed | undefined> {
+    let deed: Deed | undefined
+    const work = async () => {
+      deed = await job()
+    }
+    await this.#retries.run(work, (error, tries, isGivenUp) => this.#report(what, client, error, tries, isGivenUp))
+    return deed
   }
 
   #report(

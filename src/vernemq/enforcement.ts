@@ -1,10 +1,11 @@
 import type { Access, Authorizer } from '../authorizer/types.js'
 import { encodeRecordKey } from '../record/key.js'
 import type { RecordKey } from '../record/types.js'
-import type { StoreEvent } from '../store/types.js'
+import type { ChangeEffects, StoreEvent } from '../store/types.js'
 import { NodeCaches } from './caches.js'
 import { type Change, changeOf } from './change.js'
 import { Clients } from './clients.js'
+import { Deeds } from './deeds.js'
 import { type EnforcementOptions, type EnforcementSettings, resolveEnforcementOptions } from './enforcement-options.js'
 import { createLonePeers, Shift } from './peers.js'
 import { Records } from './records.js'
@@ -26,6 +27,9 @@ const SEVERITY: Readonly<Record<Change, number>> = { none: 0, widened: 1, narrow
  * `responseTimeoutMs`, since until then VerneMQ may take in what was answered by the older record; a client with a new
  * password is thus disconnected twice. What fails is tried again with growing pauses. A record that ends by its own
  * `expires_at` counts as a change, if it was seen.
+ *
+ * The receipt of a write counts, in the row of the server that did it, the clients that VerneMQ was told to disconnect or
+ * to reauthorize, and confirms nothing that it could not be told yet.
  *
  * VerneMQ lists the user name of connected clients only. Those of a `*` record that are not connected are verified when
  * they come back.
@@ -168,7 +172,7 @@ class Enforcement implements VernemqEnforcement {
   }
 
   /** Writers in this process wait for what is returned: a change of theirs is then on VerneMQ, if VerneMQ answers. */
-  #hear(event: StoreEvent): Promise<void> | undefined {
+  #hear(event: StoreEvent): Promise<ChangeEffects> | undefined {
     switch (event.type) {
       case 'changed':
         return this.#changed(event.key)
@@ -194,7 +198,7 @@ class Enforcement implements VernemqEnforcement {
     if (await pause(this.#settings.responseTimeoutMs, this.#abort.signal)) await this.#caches.clear()
   }
 
-  #changed(key: RecordKey): Promise<void> {
+  #changed(key: RecordKey): Promise<ChangeEffects> {
     const text = encodeRecordKey(key)
     const running = this.#changes.get(text)
     if (running !== undefined) return running.touch()
@@ -213,6 +217,7 @@ class Enforcement implements VernemqEnforcement {
     // What was known before this moment: the handler may learn of the new record before it is read here.
     let before = this.#records.known(text)
     let change: Change = 'none'
+    const deeds = new Deeds()
     const onFailure = (error: unknown, tries: number) =>
       this.#settings.onFault({ what: 'record', error, tries, isGivenUp: false })
     return {
@@ -226,25 +231,34 @@ class Enforcement implements VernemqEnforcement {
         before = this.#records.remember(key, text, record)
         return { work: `${digest} ${text}`, seen: { record: text, digest }, isInformed, isNothing: change === 'none' }
       },
-      act: pass => this.#enforce(key, change, pass),
+      act: async pass => {
+        if (this.#cacheSeconds > 0 && !this.#caches.areClear) deeds.fail('not every webhook cache could be cleared')
+        await this.#enforce(key, { change, pass, deeds })
+        return deeds.take()
+      },
       end: () => {
         change = 'none'
+        deeds.clear()
       },
       idle: () => this.#changes.delete(text),
     }
   }
 
-  async #enforce(key: RecordKey, change: Change, pass: number): Promise<void> {
+  async #enforce(
+    key: RecordKey,
+    { change, pass, deeds }: { readonly change: Change; readonly pass: number; readonly deeds: Deeds },
+  ): Promise<void> {
     if (change === 'none' || change === 'widened') return
     // A client that was let back in on the first pass keeps its connection on the later ones.
     const mustCut = change === 'revoked' || (this.#settings.onNarrowed === 'disconnect' && pass === 1)
-    const act = (client: RecordKey) => (mustCut ? this.#clients.disconnect(client) : this.#clients.reauthorize(client))
+    const act = async (client: RecordKey) =>
+      deeds.note(client, await (mustCut ? this.#clients.disconnect(client) : this.#clients.reauthorize(client)))
     if (key.clientId !== '*') await act(key)
-    else await this.#forEachUnder(key, act)
+    else if (!(await this.#forEachUnder(key, act))) deeds.fail('VerneMQ could not list its sessions')
   }
 
   /** Finds the clients that a `*` record decides for; those with a record of their own are none of its. */
-  #forEachUnder(key: RecordKey, act: (client: RecordKey) => Promise<void>): Promise<void> {
+  #forEachUnder(key: RecordKey, act: (client: RecordKey) => Promise<void>): Promise<boolean> {
     return this.#sessions(key, async ({ clientId }) => {
       const client = { ...key, clientId }
       const found = await this.#authorizer.access(client)
@@ -252,20 +266,26 @@ class Enforcement implements VernemqEnforcement {
     })
   }
 
-  /** Lists sessions, again until that succeeds, and hands on those with a user name. Resolves after the first try. */
-  #sessions(of: RecordKey | undefined, act: (client: RecordKey) => Promise<void>): Promise<void> {
+  /**
+   * Lists sessions, again until that succeeds, and hands on those with a user name. Resolves after the first try with
+   * whether it succeeded.
+   */
+  async #sessions(of: RecordKey | undefined, act: (client: RecordKey) => Promise<unknown>): Promise<boolean> {
+    let isDone = false
     const job = async () => {
       const listed = await this.#admin.sessions(of)
       const clients = listed.filter((session): session is RecordKey => session.username !== undefined)
       await Promise.all(clients.map(act))
+      isDone = true
     }
-    return this.#lists.run(job, (error, tries, isGivenUp) =>
+    await this.#lists.run(job, (error, tries, isGivenUp) =>
       this.#settings.onFault({ what: 'sessions', error, tries, isGivenUp }),
     )
+    return isDone
   }
 
   /** Anything may have changed, or nothing is known yet: all caches, and every session there is. */
-  #surveyAll(): Promise<void> {
+  #surveyAll(): Promise<ChangeEffects> {
     this.#mustSurvey = false
     // What this server has granted while it heard nothing is its own affair, whoever looks at the sessions.
     if (this.#context.hasPeers) void this.#caches.clear()
@@ -276,6 +296,7 @@ class Enforcement implements VernemqEnforcement {
         plan: async () => ({ work: 'all sessions', isInformed: true, isNothing: false }),
         act: async pass => {
           if (pass === 1 && this.#settings.verifyAtStart) await this.#sessions(undefined, verify)
+          return {}
         },
         end: () => {},
         idle: () => {

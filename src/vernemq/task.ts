@@ -1,3 +1,4 @@
+import type { ChangeEffects } from '../store/types.js'
 import type { NodeCaches } from './caches.js'
 import type { Shift } from './peers.js'
 import { pause } from './work.js'
@@ -18,8 +19,11 @@ export interface Plan {
 export interface Undertaking {
   /** Looks at how things are now; `undefined` when stopped. */
   plan(): Promise<Plan | undefined>
-  /** Does it. Called again after answers by older records can no longer arrive. Resolves after the first try. */
-  act(pass: number): Promise<void>
+  /**
+   * Does it. Called again after answers by older records can no longer arrive. Resolves after the first try with what was
+   * done.
+   */
+  act(pass: number): Promise<ChangeEffects>
   /** It is done, by this server or another. */
   end(): void
   /** Nothing more is to be done. */
@@ -40,6 +44,8 @@ export interface TaskContext {
   reportSilent(ids: readonly string[]): void
 }
 
+type Waiting = (effects: ChangeEffects) => void
+
 /** How long servers without knowledge of a record leave the work to those with. */
 const PRECEDENCE_MS = 200
 
@@ -53,18 +59,18 @@ export class Task {
   #isTouched = false
   #isRunning = false
   #wake: AbortController = new AbortController()
-  #waiting: (() => void)[] = []
+  #waiting: Waiting[] = []
 
   constructor(undertaking: Undertaking, context: TaskContext) {
     this.#undertaking = undertaking
     this.#context = context
   }
 
-  /** Something changed. Resolves when the first pass has been tried here, or is another server's. */
-  touch(): Promise<void> {
+  /** Something changed. Resolves when the first pass has been tried here, with what it did, or is another server's. */
+  touch(): Promise<ChangeEffects> {
     this.#isTouched = true
     this.#wake.abort()
-    const settled = new Promise<void>(resolve => this.#waiting.push(resolve))
+    const settled = new Promise<ChangeEffects>(resolve => this.#waiting.push(resolve))
     if (!this.#isRunning) void this.#run()
     return settled
   }
@@ -82,7 +88,7 @@ export class Task {
       this.#waiting = []
       const changedAt = performance.now()
       const plan = await this.#undertaking.plan()
-      if (plan !== undefined) await this.#carryOut(plan, changedAt, () => settle(waiting))
+      if (plan !== undefined) await this.#carryOut(plan, changedAt, effects => settle(waiting, effects))
       settle(waiting)
     }
     this.#isRunning = false
@@ -91,13 +97,13 @@ export class Task {
     this.#undertaking.idle()
   }
 
-  async #carryOut(plan: Plan, changedAt: number, firstPassDone: () => void): Promise<void> {
+  async #carryOut(plan: Plan, changedAt: number, firstPassDone: (effects: ChangeEffects) => void): Promise<void> {
     const { shift, hasPeers } = this.#context
     const before = await shift.peek(plan.work)
     if (plan.seen !== undefined && hasPeers) await shift.confirm(plan.seen.record, plan.seen.digest)
     if (hasPeers && !plan.isInformed) await this.#pause(PRECEDENCE_MS)
     const share = await shift.take(plan.work, before)
-    if (share !== 'mine') firstPassDone()
+    if (share !== 'mine') firstPassDone({})
     if (share === 'done') this.#undertaking.end()
     if (share === 'done' || (share === 'held' && !(await this.#takeOver(plan.work)))) return
     if (plan.isNothing) await this.#pause(hasPeers ? 2 * PRECEDENCE_MS : 0)
@@ -108,12 +114,11 @@ export class Task {
   }
 
   /** Does all passes; answers whether nothing came in between. */
-  async #passes(plan: Plan, changedAt: number, firstPassDone: () => void): Promise<boolean> {
+  async #passes(plan: Plan, changedAt: number, firstPassDone: (effects: ChangeEffects) => void): Promise<boolean> {
     const { responseTimeoutMs, signal } = this.#context
     const isAllConfirmed = await this.#confirmed(plan)
     const lateMs = [responseTimeoutMs, ...(isAllConfirmed ? [] : [this.#context.hearMs() + responseTimeoutMs])]
-    await this.#pass(1)
-    firstPassDone()
+    firstPassDone(await this.#pass(1))
     for (const [index, ms] of lateMs.entries()) {
       await this.#hold(plan.work, changedAt + ms)
       if (this.#isTouched || signal.aborted) return false
@@ -122,9 +127,9 @@ export class Task {
     return true
   }
 
-  async #pass(number: number): Promise<void> {
+  async #pass(number: number): Promise<ChangeEffects> {
     await this.#context.caches.clear()
-    await this.#undertaking.act(number)
+    return this.#undertaking.act(number)
   }
 
   async #confirmed({ seen }: Plan): Promise<boolean> {
@@ -163,6 +168,7 @@ export class Task {
   }
 }
 
-function settle(waiting: (() => void)[]): void {
-  for (const resolve of waiting.splice(0)) resolve()
+/** Who waits for the same work is told of it once. */
+function settle(waiting: Waiting[], effects: ChangeEffects = {}): void {
+  for (const [index, resolve] of waiting.splice(0).entries()) resolve(index === 0 ? effects : {})
 }

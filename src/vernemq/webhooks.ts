@@ -32,6 +32,9 @@ import {
 
 type Answer = EndpointResponse | Promise<EndpointResponse>
 
+/** What a client may do, or why nothing. */
+type Found = AccessGranted | AccessRefused
+
 /** Who waits for an answer. */
 type Caller = Pick<EndpointRequest, 'signal'>
 
@@ -64,11 +67,11 @@ export class Webhooks {
       case 'register':
         return this.#register(hook, body as RegisterBody, caller)
       case 'publish':
-        return this.#publish(hook, body as PublishBody)
+        return this.#decide(body as PublishBody, found => this.#publish(found, hook, body as PublishBody))
       case 'subscribe':
-        return this.#subscribe(hook, body as SubscribeBody)
+        return this.#decide(body as SubscribeBody, found => this.#subscribe(found, hook, body as SubscribeBody))
       case 'unsubscribe':
-        return this.#unsubscribe(hook, body as UnsubscribeBody)
+        return this.#decide(body as UnsubscribeBody, found => this.#unsubscribe(found, hook, body as UnsubscribeBody))
       case 'deliver':
         // Delivery cannot be refused here. Without a result the session is reset.
         return GRANTED
@@ -105,14 +108,15 @@ export class Webhooks {
     return this.#cached(GRANTED, outcome.access)
   }
 
-  #publish(hook: Hook, body: PublishBody): Answer {
-    const found = this.#access(body)
-    return found instanceof Promise
-      ? found.then(read => this.#publishBy(read, hook, body))
-      : this.#publishBy(found, hook, body)
+  /** Decides by what the client may do: at once, unless a record has to be read. */
+  #decide({ mountpoint, client_id: clientId, username }: UserBody, by: (found: Found) => EndpointResponse): Answer {
+    const found = this.#authorizer.access(
+      username === null ? { mountpoint, clientId } : { mountpoint, clientId, username },
+    )
+    return found instanceof Promise ? found.then(by) : by(found)
   }
 
-  #publishBy(found: AccessGranted | AccessRefused, hook: Hook, body: PublishBody): EndpointResponse {
+  #publish(found: Found, hook: Hook, body: PublishBody): EndpointResponse {
     const { topic, qos, retain } = body
     if (!found.allow) return refused(this.#refuse(hook, body, 'publish', topic, found))
     const { access } = found
@@ -130,8 +134,7 @@ export class Webhooks {
     return mayRepeat ? cachedFor(response, seconds) : response
   }
 
-  async #subscribe(hook: Hook, body: SubscribeBody): Promise<EndpointResponse> {
-    const found = await this.#access(body)
+  #subscribe(found: Found, hook: Hook, body: SubscribeBody): EndpointResponse {
     if (!found.allow) {
       for (const { topic } of body.topics) this.#refuse(hook, body, 'subscribe', topic, found)
       return refused(found)
@@ -179,8 +182,7 @@ export class Webhooks {
   }
 
   /** Rewrites as the SUBSCRIBE was rewritten; unsubscribing is never refused. */
-  async #unsubscribe(hook: Hook, body: UnsubscribeBody): Promise<EndpointResponse> {
-    const found = await this.#access(body)
+  #unsubscribe(found: Found, hook: Hook, body: UnsubscribeBody): EndpointResponse {
     if (!found.allow) return GRANTED
     const { compiled, principal } = found.access
     const topics = body.topics.map(topic => {
@@ -190,14 +192,6 @@ export class Webhooks {
     })
     const isChanged = topics.some((topic, index) => topic !== body.topics[index])
     return isChanged ? unsubscribedFrom(topics, hook.isV5) : GRANTED
-  }
-
-  #access({
-    mountpoint,
-    client_id: clientId,
-    username,
-  }: UserBody): AccessGranted | AccessRefused | Promise<AccessGranted | AccessRefused> {
-    return this.#authorizer.access(username === null ? { mountpoint, clientId } : { mountpoint, clientId, username })
   }
 
   /** Makes a refusal visible, with the hook's name before what else is known. */

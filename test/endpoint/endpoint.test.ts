@@ -255,6 +255,37 @@ describe('the node face', () => {
     socket.destroy()
   })
 
+  it('answers requests that are sent without waiting in their order, whichever is ready first', async () => {
+    const first = deferred<EndpointResponse>()
+    const say = (body: string): EndpointResponse => ({ status: 200, headers: {}, body })
+    const respond: Respond = ({ path }) => {
+      if (path === '/slow') return first.promise
+      first.resolve(say('<slow>'))
+      return say('<quick>')
+    }
+    const port = await listen(createEndpointServer(createEndpoint(respond)))
+    const text = await raw(port, [
+      'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n',
+      'GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    ])
+    expect(text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2)
+    expect(text.match(/<\w+>/g)).toEqual(['<slow>', '<quick>'])
+  })
+
+  it('sends an answer whole that is more than a socket takes at once, and answers on', async () => {
+    const body = '€'.repeat(2_000_000)
+    const port = await listen(createEndpointServer(createEndpoint(() => ({ status: 200, headers: {}, body }))))
+    const socket = connect(port, '127.0.0.1').pause()
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    const chunks: Buffer[] = []
+    for await (const chunk of socket) chunks.push(chunk as Buffer)
+    const answers = Buffer.concat(chunks)
+      .toString()
+      .split(/HTTP\/1\.1 200 OK\r\n/)
+    expect(answers.map(answer => answer.split('\r\n\r\n')[1]?.length)).toEqual([undefined, body.length, body.length])
+    expect(answers[1]).toMatch(/content-length: 6000000\r\n/i)
+  })
+
   it('aborts the adapter when the caller hangs up', async () => {
     const asked = deferred<AbortSignal>()
     const respond: Respond = request => {

@@ -79,10 +79,11 @@ async function settle(write: Promise<WriteResult>): Promise<{ result: WriteResul
 }
 
 function printReceipt({ rows, silentNodes }: Receipt, digest: string | null): void {
-  const state = ({ digest: read, failed, pending }: ReceiptRow): string => {
+  const state = ({ digest: read, failed, pending, sessionsReauthorized = 0 }: ReceiptRow): string => {
     if (failed !== undefined) return `failed: ${quote(failed)}`
     if (read !== digest) return read === null ? 'no record there' : `another record: ${read.slice(0, 12)}…`
-    return pending === undefined ? 'in force' : 'in force; still tidying stored sessions'
+    const judged = sessionsReauthorized === 0 ? '' : `; ${sessionsReauthorized} reauthorized`
+    return `in force${judged}${pending === undefined ? '' : '; still tidying stored sessions'}`
   }
   const cellsOf = (row: ReceiptRow) => [row.sessionsCut, row.subscriptionsDropped, row.messagesDropped, row.ms]
   printTable([
