@@ -27,10 +27,12 @@ const PARTS = ['mountpoint', 'clientId', 'username'] as const
  * ```
  *
  * @param key Three texts. `*` as client id names the record for every client id.
- * @throws RecordKeyInvalid (`ERR_RECORD_KEY_INVALID`) for a part that is no string.
+ * @throws RecordKeyInvalid (`ERR_RECORD_KEY_INVALID`) for a part that is no string, or no parts at all.
  * @see {@link recordKeyWarnings} for keys that VerneMQ cannot look up.
  */
-export function encodeRecordKey({ mountpoint = '', clientId, username }: RecordKeyParts): string {
+export function encodeRecordKey(parts: RecordKeyParts): string {
+  if (typeof parts !== 'object' || parts === null) throw new RecordKeyInvalid('record key must be an object')
+  const { mountpoint = '', clientId, username } = parts
   const key = { mountpoint, clientId, username }
   for (const part of PARTS) {
     if (typeof key[part] !== 'string') throw new RecordKeyInvalid(`${part}: must be a string`)

@@ -1,5 +1,5 @@
 import type { Bytes, Command, NodeClient } from './client.js'
-import { CommandFailure, isReplyError, lossOf, NOT_MASTER, refusal } from './failure.js'
+import { CANNOT_WRITE, CommandFailure, isReplyError, lossOf, NOT_MASTER, refusal } from './failure.js'
 import { within } from './time.js'
 
 /** A reply as RESP2 has it, strings as buffers. */
@@ -87,6 +87,12 @@ export class Connection {
     }
   }
 
+  /** Resolves when the server has answered. One that cannot save what is written refuses even this, and has answered. */
+  async ping(timeoutMs: number): Promise<void> {
+    const [reply] = await this.requestAll([['ping']], timeoutMs)
+    if (reply instanceof CommandFailure && !CANNOT_WRITE.has(reply.code)) throw reply
+  }
+
   /** Sets who hears what is pushed from now on. */
   listen(listener: MessageListener): void {
     if (this.#loss === undefined) this.#listener = listener
@@ -113,8 +119,7 @@ export class Connection {
       throw this.#loss ?? error
     })
     // Proves that a Redis is there and lets us in: without commands, ioredis takes a socket that opened for ready.
-    const [reply] = await this.requestAll([['ping']], timeoutMs)
-    if (reply instanceof CommandFailure && reply.code !== 'NOPERM') throw reply
+    await this.ping(timeoutMs)
   }
 
   async #send([name, ...args]: readonly [string, ...Bytes[]]): Promise<Reply> {

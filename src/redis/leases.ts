@@ -114,7 +114,7 @@ export class Leases {
     this.#leaseMs = undefined
   }
 
-  /** Resolves when a lease that was given up is gone, or shortly. */
+  /** Resolves when the last sign of life is given, or a lease that was given up is gone; shortly in any case. */
   async settled(): Promise<void> {
     await within(this.#pending, WITHDRAW_MS, () => new Error('late')).catch(() => {})
   }

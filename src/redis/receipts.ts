@@ -73,7 +73,12 @@ export class Receipts {
 
   async #ask(wanted: Wanted, roll: Roll, signal: AbortSignal): Promise<void> {
     const { sender, keys, asks, self, announce } = this.#context
-    roll.call(await asks.leases.list())
+    await asks.leases.settled()
+    const present = await asks.leases.list()
+    roll.call(present)
+    // Whatever keeps this process from announcing itself, e.g. a Redis that is full, may keep others from it.
+    const isKnown = !asks.leases.isHeld || present.some(({ id }) => id === self)
+    if (!isKnown) throw new Error('this process itself is not in their list, so others may be missing')
     const others = () => roll.unfinished().filter(node => node !== self)
     if (others().length === 0) return
     const id = randomUUID()

@@ -9,6 +9,8 @@ import { CommandFailure } from './failure.js'
 import type { Nodes } from './nodes.js'
 import type { DurableReply, Sender } from './send.js'
 
+const MAX_TRIES = 3
+
 /** Keys that Redis looks at for one page of a scan. */
 const SCAN_COUNT = '500'
 
@@ -48,16 +50,29 @@ export class RecordCommands {
 
   /** Reads a value together with its expiry, so that neither belongs to another moment. */
   async read(redisKey: Buffer): Promise<StoredValue | undefined> {
-    const { witness } = this.#nodes
-    const reading: Command[] = [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']]
-    const replies = await this.#send(redisKey, witness === undefined ? reading : [witness, ...reading])
-    const result = replies.at(-1)
-    const [bytes, ttlMs] = Array.isArray(result) ? (result as readonly Reply[]) : []
-    if (bytes instanceof CommandFailure) throw notAString(bytes)
-    if (bytes === null) return undefined
-    if (Buffer.isBuffer(bytes) && typeof ttlMs === 'number') return { bytes, ttlMs }
-    // Never taken for an absent record: that would let another record decide.
-    throw new CommandFailure('refused', 'redis answered a read in a form that is none of its own')
+    try {
+      const replies = await this.#witnessed(redisKey, [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']])
+      const result = replies.at(-1)
+      return storedValue(Array.isArray(result) ? (result as readonly Reply[]) : [])
+    } catch (error) {
+      // A Redis that is full takes no transaction, of reads neither.
+      if (error instanceof CommandFailure && error.code === 'OOM') return this.#readApart(redisKey)
+      throw error
+    }
+  }
+
+  /** Reads a value before and after its expiry: where it is the same, the expiry is its own. */
+  async #readApart(redisKey: Buffer): Promise<StoredValue | undefined> {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const [before, ttlMs, after] = await this.#witnessed(redisKey, [
+        ['get', redisKey],
+        ['pttl', redisKey],
+        ['get', redisKey],
+      ])
+      const isSame = Buffer.isBuffer(before) && Buffer.isBuffer(after) ? before.equals(after) : before === after
+      if (isSame) return storedValue([before, ttlMs])
+    }
+    throw new CommandFailure('refused', 'the record changed again and again while it was read')
   }
 
   /** Writes a value. An expiry that the key has stays: an edit prolongs nothing. */
@@ -141,6 +156,12 @@ export class RecordCommands {
     }
   }
 
+  async #witnessed(redisKey: Buffer, reading: readonly Command[]): Promise<readonly Reply[]> {
+    const { witness } = this.#nodes
+    if (witness === undefined) return this.#send(redisKey, reading)
+    return (await this.#send(redisKey, [witness, ...reading])).slice(1)
+  }
+
   async #send(redisKey: Buffer, commands: readonly Command[]): Promise<readonly Reply[]> {
     try {
       return await this.#sender.send(redisKey, commands)
@@ -148,6 +169,15 @@ export class RecordCommands {
       throw meaningOf(error)
     }
   }
+}
+
+/** What a read resolved with. */
+function storedValue([bytes, ttlMs]: readonly (Reply | undefined)[]): StoredValue | undefined {
+  if (bytes instanceof CommandFailure) throw notAString(bytes)
+  if (bytes === null) return undefined
+  if (Buffer.isBuffer(bytes) && typeof ttlMs === 'number') return { bytes, ttlMs }
+  // Never taken for an absent record: that would let another record decide.
+  throw new CommandFailure('refused', 'redis answered a read in a form that is none of its own')
 }
 
 /** A key that holds something else than a string is a fault of the record, not of Redis. */

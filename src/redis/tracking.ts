@@ -79,7 +79,8 @@ class Beat {
         return
       } catch (error) {
         if (!(error instanceof CommandFailure) || !CANNOT_WRITE.has(error.code)) throw error
-        this.#mayWrite = false
+        // A server that is full, or cannot save, will take writes again, and shows by them that it is the master.
+        this.#mayWrite = error.code !== 'NOPERM'
       }
     }
     await this.#ask()
@@ -109,7 +110,7 @@ class Beat {
     // A master of a Cluster that has lost touch with most others, or its part, refuses to read.
     const end = keyEnd()
     if (end !== '') await connection.request(['get', keys.unusedKey(end)], timeoutMs)
-    await this.#connection.request(['ping'], timeoutMs)
+    await this.#connection.ping(timeoutMs)
   }
 }
 

@@ -294,19 +294,6 @@ describe('the rights of a Redis user', () => {
   })
 })
 
-describe('a Redis store with a full Redis', () => {
-  it('keeps its link live though beats cannot be written', async () => {
-    const own = await startRedisServer(['--maxmemory', '1mb', '--maxmemory-policy', 'noeviction'])
-    const store = stores.create(own.url)
-    const heard = new Heard(store)
-    await heard.live()
-    await heard.until('several beats were proven', () => store.stats().beats >= 3)
-    await expect(store.put(KEY, recordOf('a'))).rejects.toThrow(/^redis answered "OOM /)
-    await stores.close()
-    await own.stop()
-  })
-})
-
 /** A server that answers each command with what a table says, and `+PONG` or `+OK` where it says nothing. */
 async function startImpostor(answers: {
   readonly [command: string]: string

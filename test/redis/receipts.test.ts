@@ -312,7 +312,7 @@ describe('a writer', () => {
     const writer = stores.create(server.url, { commandTimeoutMs: 10_000 })
     const admin = adminOf(server)
     const put = writer.put(SHARED, recordOf('a'), { minReplicas: 1 })
-    await eventually(async () => (await admin.exists(encodeRecordKey(SHARED))) === 1, 'the write is done')
+    await eventually(async () => String(await admin.client('LIST')).includes('cmd=wait'), 'replicas are waited for')
     const before = performance.now()
     await writer.close()
     await expect(put).rejects.toBeInstanceOf(NotDurable)
