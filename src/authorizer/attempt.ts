@@ -18,33 +18,27 @@ export class Refused {
   }
 }
 
-/** One CONNECT being judged, until its deadline, or until the client hangs up. */
+export function clientGone(): Refused {
+  return new Refused('deadline', 'the client is gone')
+}
+
+/** One CONNECT being judged: for as long as it has to wait, until its deadline, or until the client hangs up. */
 export class Attempt {
   readonly request: ConnectRequest
   readonly checked: CheckedRequest | RefusedRequest
   readonly startedAt: number
-  /** Resolves when nothing may come of it any more, with why. */
-  readonly stopped: Promise<Refused>
   readonly #settings: Settings
-  readonly #timer: NodeJS.Timeout
-  readonly #hangUp = () => this.stop(new Refused('deadline', 'the client is gone'))
-  #resolve!: (refused: Refused) => void
+  #stopped: Promise<Refused> | undefined
+  #resolve: (refused: Refused) => void = () => {}
+  #hangUp: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
   #refused: Refused | undefined
-  #controller: AbortController | undefined
 
   constructor(request: ConnectRequest, settings: Settings) {
-    const { connectTimeoutMs, semantics, now } = settings
     this.request = request
     this.#settings = settings
-    this.startedAt = now()
-    this.checked = checkRequest(request, semantics === 'vernemq')
-    this.stopped = new Promise(resolve => {
-      this.#resolve = resolve
-    })
-    if (request.signal?.aborted) this.#hangUp()
-    request.signal?.addEventListener('abort', this.#hangUp, { once: true })
-    const late = () => this.stop(new Refused('deadline', `after ${connectTimeoutMs} ms`))
-    this.#timer = setTimeout(late, connectTimeoutMs)
+    this.startedAt = settings.now()
+    this.checked = checkRequest(request, settings.semantics === 'vernemq')
   }
 
   /** Why nothing may come of it any more. */
@@ -52,28 +46,42 @@ export class Attempt {
     return this.#refused
   }
 
+  /** Resolves when nothing may come of it any more, with why. Made when it is first asked for: most logins never wait. */
+  get stopped(): Promise<Refused> {
+    this.#stopped ??= new Promise(resolve => {
+      this.#resolve = resolve
+      if (this.#refused !== undefined) resolve(this.#refused)
+    })
+    return this.#stopped
+  }
+
   /** Milliseconds that are left, at least 1. */
   get timeoutMs(): number {
     return Math.max(1, Math.ceil(this.startedAt + this.#settings.connectTimeoutMs - this.#settings.now()))
   }
 
-  /** Aborted when nothing may come of it any more. Made for those who ask, since few logins need a hash. */
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    if (this.#refused !== undefined) this.#controller.abort()
-    return this.#controller.signal
+  /** It has to wait: from now on it may be stopped by the clock, and by the client. */
+  begin(): void {
+    const { signal } = this.request
+    const { connectTimeoutMs } = this.#settings
+    const late = () => this.stop(new Refused('deadline', `after ${connectTimeoutMs} ms`))
+    this.#timer = setTimeout(late, connectTimeoutMs)
+    if (signal === undefined) return
+    const hangUp = () => this.stop(clientGone())
+    this.#hangUp = hangUp
+    if (signal.aborted) hangUp()
+    signal.addEventListener('abort', hangUp, { once: true })
   }
 
   stop(refused: Refused): void {
     if (this.#refused !== undefined) return
     this.#refused = refused
     this.#resolve(refused)
-    this.#controller?.abort()
   }
 
   /** Lets go of the timer and the client's signal. */
   end(): void {
     clearTimeout(this.#timer)
-    this.request.signal?.removeEventListener('abort', this.#hangUp)
+    if (this.#hangUp !== undefined) this.request.signal?.removeEventListener('abort', this.#hangUp)
   }
 }

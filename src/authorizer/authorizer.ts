@@ -121,6 +121,12 @@ class StoreAuthorizer implements Authorizer {
     return outcome
   }
 
+  authenticateNow(request: ConnectRequest): Authenticated | undefined {
+    const outcome = this.#isClosed ? undefined : this.#login.authenticateNow(request)
+    if (outcome !== undefined) this.#logins.allowed++
+    return outcome
+  }
+
   async verify(request: ConnectRequest): Promise<AccessGranted | Denied> {
     if (this.#isClosed) return denied('closed')
     const outcome = await this.#login.verify(request)

@@ -31,29 +31,47 @@ const MAX_REMEMBERED = 50_000
 export class Visitor {
   /** Whether a client has logged in with this record from this address before. */
   isKnown = false
-  /** Whether it is known where the client is: if not, those of different places cannot be told apart. */
-  readonly isPlaced: boolean
-  readonly #parts: Readonly<Record<LimitName, readonly string[]>>
+  readonly #principal: Principal
+  readonly #record: string
+  readonly #address: string | undefined
   readonly #keys: Partial<Record<LimitName, string>> = {}
+  #network: string | undefined
 
   /** @param record The record asked for, or the one that decides where there is one. */
-  constructor({ mountpoint, username }: Principal, record: string, address: string | undefined) {
-    this.isPlaced = address !== undefined
-    const network = address === undefined ? '' : networkOf(address)
-    this.#parts = {
-      pair: [mountpoint, username, network],
-      account: [mountpoint, username],
-      address: [network],
-      own: [record, network],
-    }
+  constructor(principal: Principal, record: string, address: string | undefined) {
+    this.#principal = principal
+    this.#record = record
+    this.#address = address
+  }
+
+  /** Whether it is known where the client is: if not, those of different places cannot be told apart. */
+  get isPlaced(): boolean {
+    return this.#address !== undefined
+  }
+
+  /** Names the record and the place it is used from, for what a visitor who proved a password leaves in memory. */
+  get trace(): string {
+    return `${this.#place.length} ${this.#place}${this.#record}`
   }
 
   /** A key of fixed length, whatever names clients invent, that tells none of them. */
   keyOf(name: LimitName): string {
     this.#keys[name] ??= createHash('sha256')
-      .update(JSON.stringify([name, ...this.#parts[name]]))
+      .update(JSON.stringify([name, ...this.#partsOf(name)]))
       .digest('base64url')
     return this.#keys[name]
+  }
+
+  get #place(): string {
+    this.#network ??= this.#address === undefined ? '' : networkOf(this.#address)
+    return this.#network
+  }
+
+  #partsOf(name: LimitName): readonly string[] {
+    const { mountpoint, username } = this.#principal
+    if (name === 'own') return [this.#record, this.#place]
+    if (name === 'address') return [this.#place]
+    return name === 'account' ? [mountpoint, username] : [mountpoint, username, this.#place]
   }
 }
 
@@ -69,7 +87,7 @@ export class Guard {
   readonly #unplaced: readonly Limit[]
   readonly #known: Limiter | undefined
   readonly #proven: number
-  /** Known visitors, by their own keys: not to be told to the store again, nor asked for. */
+  /** Known visitors, by their traces: not to be told to the store again, nor asked for. */
   readonly #marks: LateCache<true>
   /** What was refused a moment ago, by own keys. */
   readonly #blocks: LateCache<Block>
@@ -106,7 +124,7 @@ export class Guard {
     if (this.#proven === 0) return true
     // Most logins are of proven passwords, while nothing is refused: they are spared the digests of their keys.
     if (this.#tries.size === 0) return false
-    const isKnown = this.#marks.has(visitor.keyOf('own'))
+    const isKnown = this.#marks.has(visitor.trace)
     return this.#limitsFor(visitor, isKnown).some(
       ({ name }) => (this.#tries.get(visitor.keyOf(name)) ?? 0) >= this.#proven,
     )
@@ -120,7 +138,7 @@ export class Guard {
     if (repeated !== undefined) return repeated
     const limits = [...this.#limitsFor(visitor, true), ...this.#limitsFor(visitor, false)]
     const [isKnown, ...spent] = await Promise.all([
-      this.#marks.has(own) || (visitor.isPlaced && (this.#known?.isSpent(own) ?? false)),
+      this.#marks.has(visitor.trace) || (visitor.isPlaced && (this.#known?.isSpent(own) ?? false)),
       ...limits.map(({ name, limiter }) => limiter.isSpent(visitor.keyOf(name))),
     ])
     visitor.isKnown = isKnown
@@ -170,10 +188,10 @@ export class Guard {
   /** A login has succeeded. Nobody waits for what the store makes of it. */
   passed(visitor: Visitor): void {
     if (this.#known === undefined || !visitor.isPlaced) return
-    const own = visitor.keyOf('own')
-    if (this.#marks.has(own)) return
-    this.#marks.set(own, true)
-    void this.#known.spend(own)
+    const { trace } = visitor
+    if (this.#marks.has(trace)) return
+    this.#marks.set(trace, true)
+    void this.#known.spend(visitor.keyOf('own'))
   }
 
   #limitsFor({ isPlaced, isKnown: wasKnown }: Visitor, isKnown: boolean = wasKnown): readonly Limit[] {

@@ -4,7 +4,7 @@ import { createRefusalClock, type RefusalClock } from '../password/refusal.js'
 import { encodeRecordKey } from '../record/key.js'
 import { anonymousAccess, joinDetail, recordAccess } from './access.js'
 import type { Account } from './accounts.js'
-import { Attempt, Refused } from './attempt.js'
+import { Attempt, clientGone, Refused } from './attempt.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
 import { Guard, Visitor } from './guard.js'
@@ -53,18 +53,21 @@ export class Login {
     this.#refusals = createRefusalClock({ capMs: settings.refusalCapMs, now: settings.now })
   }
 
+  /** Judges a CONNECT and opens its session, if all that takes is known; `undefined` where it has to be asked or refused. */
+  authenticateNow(request: ConnectRequest): Authenticated | undefined {
+    return this.#recall(new Attempt(request, this.#settings), this.#open)
+  }
+
   /** Judges a CONNECT and opens its session. */
-  authenticate(request: ConnectRequest): Promise<Authenticated | Denied> {
-    return this.#answer<Authenticated>(request, (snapshot, attempt) => this.#open(snapshot, attempt))
+  async authenticate(request: ConnectRequest): Promise<Authenticated | Denied> {
+    const attempt = new Attempt(request, this.#settings)
+    return this.#recall(attempt, this.#open) ?? this.#answer(attempt, this.#openUnlessStopped)
   }
 
   /** Judges a CONNECT whose session somebody else keeps. */
-  verify(request: ConnectRequest): Promise<AccessGranted | Denied> {
-    return this.#answer<AccessGranted>(request, ({ account, compiled }, { checked: { principal } }) =>
-      account === undefined
-        ? anonymousAccess(principal, compiled)
-        : recordAccess(principal, account, this.#settings.now()),
-    )
+  async verify(request: ConnectRequest): Promise<AccessGranted | Denied> {
+    const attempt = new Attempt(request, this.#settings)
+    return this.#recall(attempt, this.#access) ?? this.#answer(attempt, this.#access)
   }
 
   /** Refuses all that is under way, and ends the threads. */
@@ -74,8 +77,23 @@ export class Login {
     await this.passwords.close()
   }
 
-  async #answer<T>(request: ConnectRequest, admit: Admission<T>): Promise<T | Denied> {
-    const attempt = new Attempt(request, this.#settings)
+  /** Most logins are of clients that come back: what decides is held, and their password was proven before. */
+  #recall<T>(attempt: Attempt, admit: Admission<T>): T | undefined {
+    const { request, checked } = attempt
+    if (request.signal?.aborted || !checked.ok || checked.password === undefined) return undefined
+    const known = this.#resolver.held(checked.principal, {})
+    const account = known?.account
+    if (known === undefined || account === undefined || account instanceof RecordInvalid) return undefined
+    const { name, visitor } = this.#claim(account, checked.password, attempt)
+    if (this.passwords.recall(name) !== true || this.#guard.isShut(visitor)) return undefined
+    if (attempt.startedAt >= account.endsAt) return undefined
+    this.#guard.passed(visitor)
+    const outcome = this.#admit({ ...known, account, compiled: account.compiled }, attempt, admit)
+    return outcome instanceof Refused ? undefined : outcome
+  }
+
+  async #answer<T>(attempt: Attempt, admit: Admission<T>): Promise<T | Denied> {
+    attempt.begin()
     this.#underWay.add(attempt)
     try {
       const outcome = await Promise.race([attempt.stopped, this.#judge(attempt, admit)])
@@ -138,18 +156,18 @@ export class Login {
     if (account instanceof RecordInvalid) return new Refused('record_invalid', account.message)
     const unusable = account && this.#refuseHash(account)
     if (unusable !== undefined) return unusable
-    const { principal } = attempt.checked
-    const record = account?.text ?? encodeRecordKey(principal)
-    const claim: Claim = {
-      account,
-      password,
-      name: this.passwords.nameOf(record, account?.passhash ?? '', password),
-      visitor: new Visitor(principal, record, attempt.request.address),
-    }
+    const claim = this.#claim(account, password, attempt)
     const refused = await this.#refute(claim, attempt)
     if (refused !== undefined || account === undefined) return refused ?? wrongPassword(account)
     this.#guard.passed(claim.visitor)
     return this.#settings.now() >= account.endsAt ? new Refused('expired') : account
+  }
+
+  #claim(account: Account | undefined, password: string, { request, checked }: Attempt): Claim {
+    const { principal } = checked
+    const record = account?.text ?? encodeRecordKey(principal)
+    const name = this.passwords.nameOf(record, account?.passhash ?? '', password)
+    return { account, password, name, visitor: new Visitor(principal, record, request.address) }
   }
 
   /** Why the hash of an account cannot be used, if it cannot. */
@@ -224,13 +242,26 @@ export class Login {
     return admit(snapshot, attempt)
   }
 
-  #open(snapshot: Snapshot, { request, checked: { principal }, stopped }: Attempt): Authenticated | Refused {
+  readonly #open = (snapshot: Snapshot, { request, checked: { principal } }: Attempt): Authenticated | Refused => {
     if (!this.#sessions.succession.isOpenTo(principal, snapshot.account?.key)) return new Refused('client_id_taken')
     const session = this.#sessions.open(principal, request.address, snapshot)
     if (request.provisional !== true) session.confirm()
-    // An attempt that is given up before its answer is out leaves no session behind.
-    void stopped.then(() => session.close())
-    return { allow: true, session }
+    if (!request.signal?.aborted) return { allow: true, session }
+    // By whoever heard of the takeover.
+    session.close()
+    return clientGone()
+  }
+
+  /** An attempt that is given up before its answer is out leaves no session behind. */
+  readonly #openUnlessStopped = (snapshot: Snapshot, attempt: Attempt): Authenticated | Refused => {
+    const outcome = this.#open(snapshot, attempt)
+    if (!(outcome instanceof Refused)) void attempt.stopped.then(() => outcome.session.close())
+    return outcome
+  }
+
+  readonly #access = ({ account, compiled }: Snapshot, { checked: { principal } }: Attempt): AccessGranted => {
+    if (account === undefined) return anonymousAccess(principal, compiled)
+    return recordAccess(principal, account, this.#settings.now())
   }
 
   /** Waits for the moment at which every refused login is told, so that its time does not tell why. */

@@ -12,6 +12,7 @@ import type { Settings } from './options.js'
 interface Flight {
   readonly outcome: Promise<boolean>
   readonly client: AbortController
+  isOver: boolean
   /** Logins that wait for it; the last that leaves ends it. */
   waiting: number
 }
@@ -94,9 +95,13 @@ export class Passwords {
       if (!client.signal.aborted) this.remember(name, isRight)
       return isRight
     }
-    const flight = { outcome: verify(), client, waiting: 0 }
+    const flight: Flight = { outcome: verify(), client, isOver: false, waiting: 0 }
     this.#flights.set(name, flight)
-    flight.outcome.catch(() => {}).finally(() => this.#land(name, flight))
+    const end = () => {
+      flight.isOver = true
+      this.#land(name, flight)
+    }
+    flight.outcome.then(end, end)
     return flight
   }
 
@@ -113,7 +118,8 @@ export class Passwords {
   /** Nobody joins it any more. */
   #land(name: string, flight: Flight): void {
     if (this.#flights.get(name) === flight) this.#flights.delete(name)
-    if (flight.waiting === 0) flight.client.abort()
+    // An error is made for whoever might hear of it, which takes longer than all the rest.
+    if (flight.waiting === 0 && !flight.isOver) flight.client.abort()
   }
 }
 

@@ -239,11 +239,10 @@ describe('a client that hangs up', () => {
     const authorizer = authorizerOf(records)
     const holder = await logIn(authorizer, 'c')
     const takeovers = heard(authorizer, 'takeover')
-    await records.tell({ type: 'changed', key: keyOf('c') })
     records.isStepped = true
+    await records.tell({ type: 'unknown' })
     const controller = new AbortController()
     const login = authorizer.authenticate(connectOf('c', { signal: controller.signal }))
-    await records.tell({ type: 'unknown' })
     await idle()
     controller.abort()
     await drain(records)
