@@ -128,6 +128,7 @@ export {
   type Hearing,
   type Limiter,
   type LimiterLimits,
+  type LocalState,
   type MemoryStoreOptions,
   type NodeInfo,
   NotDurable,

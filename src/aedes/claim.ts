@@ -3,11 +3,12 @@ import type { DenyReason } from '../acl/types.js'
 import type { FormerHolder } from '../authorizer/types.js'
 import { OutcomeUnknown, StoreTimeout, StoreUnavailable, WardenError } from '../errors.js'
 import type { Context } from './context.js'
+import { type MaybePromise, orElse, whenKnown } from './maybe-promise.js'
 import type { Member } from './members.js'
 import { type Ownership, settleOwner } from './owners.js'
 import { KeyedQueue } from './queue.js'
 import type { Ruling } from './registry.js'
-import { type Claimed, settleClaim, withoutNode } from './settle.js'
+import { type Admitted, type Claimed, settleClaim, withoutNode } from './settle.js'
 import { wipeSession } from './stored.js'
 
 /** Waits between two looks at what another node does, in milliseconds. */
@@ -49,16 +50,9 @@ export class Claims {
    *
    * @param isWanted Whether the client is still there.
    */
-  async claim(member: Member, isWanted: () => boolean): Promise<DenyReason | undefined> {
-    if (!this.#context.registry.isLeased) await this.#renew()
-    for (let waitMs = MIN_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
-      const outcome = await this.run(member.client.id, async () => {
-        return isWanted() ? await this.#attempt(member, isWanted) : 'closed'
-      })
-      if (outcome !== 'wait') return outcome
-      // Not in the queue: what the other node waits for may stand behind.
-      await pause(waitMs)
-    }
+  claim(member: Member, isWanted: () => boolean): MaybePromise<DenyReason | undefined> {
+    if (this.#context.registry.isLeased) return this.#claim(member, isWanted, MIN_WAIT_MS)
+    return this.#renew().then(() => this.#claim(member, isWanted, MIN_WAIT_MS))
   }
 
   /** A member that held its client id is gone. */
@@ -86,44 +80,77 @@ export class Claims {
     await this.#context.registry.leave().catch(() => {})
   }
 
-  async #attempt(member: Member, isWanted: () => boolean): Promise<DenyReason | 'wait' | undefined> {
-    const { members, registry, sleepers, authorizer } = this.#context
-    const { client, session } = member
-    const { id } = client
-    const claimed = await this.#ask(member)
-    if (claimed.kind === 'wait') return 'wait'
-    if (claimed.kind === 'refused') return session.refuse('connect', id, 'client_id_taken').reason
-    const holder = members.holder(id)
-    // Not before the client id is its own: whom it evicts must not be cut for a login that is then refused.
-    const isConfirmed = session.confirm()
-    if (isConfirmed && claimed.isForeign) holder?.client.close()
-    // Registered while the old one is still being taken down, the new client would be unregistered with it.
-    if (isConfirmed && holder?.client.closed) await holder.ended()
-    if (!isConfirmed || !members.hold(member)) {
-      await registry.update(id, held => this.#withdrawn(held))
-      return isWanted() ? session.refuse('connect', id, 'client_id_taken').reason : 'closed'
-    }
-    member.endsStored = claimed.wasStored
-    if (claimed.isForeign) await this.#takeOut(member, isWanted)
-    sleepers.delete(id)
-    // Known to the authorizer already, unless it was under another mountpoint.
-    if (claimed.isForeign && holder !== undefined) authorizer.tookOver(session, formerOf(this.#context, holder))
-    for (const rival of claimed.rivals) authorizer.tookOver(session, rival)
-    return undefined
+  #claim(member: Member, isWanted: () => boolean, waitMs: number): MaybePromise<DenyReason | undefined> {
+    const attempted = this.#queue.runNow(member.client.id, () => {
+      return isWanted() ? this.#attempt(member, isWanted) : 'closed'
+    })
+    return whenKnown(attempted, outcome => {
+      if (outcome !== 'wait') return outcome
+      // Not in the queue: what the other node waits for may stand behind.
+      return pause(waitMs).then(() => this.#claim(member, isWanted, Math.min(2 * waitMs, MAX_WAIT_MS)))
+    })
   }
 
-  async #ask(member: Member): Promise<Claimed> {
+  #attempt(member: Member, isWanted: () => boolean): MaybePromise<DenyReason | 'wait' | undefined> {
+    const { members } = this.#context
+    const { client, session } = member
+    return whenKnown(this.#ask(member), claimed => {
+      if (claimed.kind === 'wait') return 'wait'
+      if (claimed.kind === 'refused') return session.refuse('connect', client.id, 'client_id_taken').reason
+      const holder = members.holder(client.id)
+      // Not before the client id is its own: whom it evicts must not be cut for a login that is then refused.
+      if (!session.confirm()) return this.#withdraw(member, isWanted)
+      if (claimed.isForeign) holder?.client.close()
+      // Registered while the old one is still being taken down, the new client would be unregistered with it.
+      const ended = holder?.client.closed ? holder.ended() : undefined
+      return whenKnown(ended, () => {
+        return members.hold(member) ? this.#settle(member, claimed, isWanted, holder) : this.#withdraw(member, isWanted)
+      })
+    })
+  }
+
+  #settle(
+    member: Member,
+    claimed: Admitted,
+    isWanted: () => boolean,
+    holder: Member | undefined,
+  ): MaybePromise<undefined> {
+    const { sleepers, authorizer } = this.#context
+    const { client, session } = member
+    member.endsStored = claimed.wasStored
+    return whenKnown(claimed.isForeign ? this.#takeOut(member, isWanted) : undefined, () => {
+      sleepers.delete(client.id)
+      // Known to the authorizer already, unless it was under another mountpoint.
+      if (claimed.isForeign && holder !== undefined) authorizer.tookOver(session, formerOf(this.#context, holder))
+      for (const rival of claimed.rivals) authorizer.tookOver(session, rival)
+      return undefined
+    })
+  }
+
+  /** Gives back what was claimed in vain. */
+  #withdraw({ client, session }: Member, isWanted: () => boolean): MaybePromise<DenyReason> {
+    const { registry } = this.#context
+    return whenKnown(
+      registry.update<undefined>(client.id, held => this.#withdrawn(held)),
+      () => {
+        return isWanted() ? session.refuse('connect', client.id, 'client_id_taken').reason : 'closed'
+      },
+    )
+  }
+
+  #ask(member: Member): MaybePromise<Claimed> {
     const { registry, members } = this.#context
     const { id } = member.client
-    try {
-      return await registry.update(id, held => settleClaim(this.#context, member, held))
-    } catch (error) {
-      const known = registry.remembered(id)
-      const owner = members.holder(id)?.owner ?? (known?.isForeign ? undefined : known?.owner)
-      if (!isOutage(error) || owner === undefined || settleOwner(owner, member.owner) !== 'keep') throw error
-      this.#doubt(id)
-      return { kind: 'admitted', isForeign: false, wasStored: false, rivals: [] }
-    }
+    return orElse(
+      () => registry.update(id, held => settleClaim(this.#context, member, held)),
+      error => {
+        const known = registry.remembered(id)
+        const owner = members.holder(id)?.owner ?? (known?.isForeign ? undefined : known?.owner)
+        if (!isOutage(error) || owner === undefined || settleOwner(owner, member.owner) !== 'keep') throw error
+        this.#doubt(id)
+        return { kind: 'admitted', isForeign: false, wasStored: false, rivals: [] }
+      },
+    )
   }
 
   /** Has the clients of an evicted owner closed wherever they are, and wipes what is stored of it. */
@@ -160,14 +187,15 @@ export class Claims {
     }
   }
 
-  async #release(clientId: string): Promise<void> {
+  #release(clientId: string): MaybePromise<undefined> {
     const { members, gate, registry, sleepers } = this.#context
-    if (members.holder(clientId) !== undefined) return
-    // What it was storing is stored.
-    await gate.exclusively(clientId, async () => {})
-    await registry.update(clientId, held => {
-      if (held !== undefined && this.#isElsewhere(clientId, held)) sleepers.delete(clientId)
-      return this.#withdrawn(held)
+    if (members.holder(clientId) !== undefined) return undefined
+    // When what it was storing is stored.
+    return whenKnown(gate.written(clientId), () => {
+      return registry.update<undefined>(clientId, held => {
+        if (held !== undefined && this.#isElsewhere(clientId, held)) sleepers.delete(clientId)
+        return this.#withdrawn(held)
+      })
     })
   }
 
@@ -213,7 +241,7 @@ export class Claims {
   }
 
   /** Writes how things are; where the client id has another owner by now, the client here is cut. */
-  async #reconcile(clientId: string): Promise<void> {
+  async #reconcile(clientId: string): Promise<undefined> {
     const { registry, members } = this.#context
     const member = members.holder(clientId)
     if (member === undefined) return this.#release(clientId)
@@ -224,21 +252,26 @@ export class Claims {
       return { outcome: { kind: 'refused' as const }, entry: 'kept' as const }
     })
     if (kind === 'wait') this.#doubt(clientId)
-    if (kind !== 'refused') return
+    if (kind !== 'refused') return undefined
     member.session.refuse('connect', clientId, 'client_id_taken')
     member.client.close()
+    return undefined
   }
 
   /** Runs a task that nobody waits for; one that meets an outage is run again. */
-  async #follow(clientId: string, task: () => Promise<unknown>): Promise<void> {
-    const running = this.run(clientId, task).catch(error => {
-      if (isOutage(error)) this.#doubt(clientId)
-      else this.#context.fault(error, 'owners')
-    })
+  #follow(clientId: string, task: () => MaybePromise<undefined>): MaybePromise<undefined> {
+    const running = orElse(
+      () => this.#queue.runNow(clientId, task),
+      error => {
+        if (isOutage(error)) this.#doubt(clientId)
+        else this.#context.fault(error, 'owners')
+        return undefined
+      },
+    )
+    if (!(running instanceof Promise)) return undefined
     const bounded = this.#context.attempt(running, 'owners')
     this.#pending.add(bounded)
-    await bounded
-    this.#pending.delete(bounded)
+    return bounded.finally(() => this.#pending.delete(bounded))
   }
 
   #doubt(clientId: string): void {

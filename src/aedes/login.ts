@@ -1,26 +1,17 @@
 import { denied } from '../acl/rule.js'
-import type { ConnectRequest } from '../authorizer/types.js'
-import type { BrokerClient, Hooks, Message } from './broker.js'
+import type { DenyReason } from '../acl/types.js'
+import type { ConnectRequest, Session } from '../authorizer/types.js'
+import type { BrokerClient, Callback, Hooks, Message } from './broker.js'
 import { consult } from './consult.js'
 import type { Context } from './context.js'
 import type { Enforcer } from './enforce.js'
+import { type MaybePromise, orElse, whenKnown } from './maybe-promise.js'
 import type { Member } from './members.js'
 import { factsOf } from './message.js'
 import { refusal } from './refusal.js'
 import { dropFilters } from './stored.js'
 import { isUncovered, judgePublish } from './verdict.js'
 import { stampWill } from './will.js'
-
-/** One CONNECT. */
-interface Attempt {
-  readonly client: BrokerClient
-  readonly username: string | undefined
-  readonly password: Uint8Array | undefined
-  readonly will: Message | undefined
-  readonly enforcer: Enforcer
-  /** Aborted when the client hung up, or was answered already because time was up. */
-  readonly signal: AbortSignal
-}
 
 /** Keeps the CONNECT packet for `authenticate`, and makes an answer that aedes would ignore an error. */
 export function preConnectHook(context: Context): Hooks['preConnect'] {
@@ -46,75 +37,150 @@ export function preConnectHook(context: Context): Hooks['preConnect'] {
 /** Logs clients in. Answers once, at the deadline at the latest. */
 export function authenticateHook(context: Context, enforcer: Enforcer): Hooks['authenticate'] {
   return (client, username, password, callback) => {
-    if (context.asked.has(client)) return callback(null, true)
-    const { deadlineMs } = context.settings
-    const controller = new AbortController()
-    const answer = (refused: Error | undefined): void => {
-      if (controller.signal.aborted) return
-      controller.abort()
-      clearTimeout(timer)
-      client.conn.off('close', hangUp)
-      callback(refused ?? null, refused === undefined)
-      // aedes forgets a client whose login ends after the broker was closed, with its socket open.
-      if (context.broker.closed) client.close()
-    }
-    const timer = setTimeout(() => {
-      reportDeadline(context, client, username)
-      answer(refusal('deadline'))
-    }, deadlineMs).unref()
-    const hangUp = (): void => answer(refusal('closed'))
-    client.conn.once('close', hangUp)
-    const will = context.connects.get(client)?.will
-    const { signal } = controller
-    void logIn(context, { client, username, password, will, signal, enforcer }).then(answer)
+    if (context.asked.has(client)) callback(null, true)
+    else new Attempt(context, enforcer, { client, username, password }, callback).run()
   }
 }
 
-/**
- * The authorizer reports its own deadline; this one is of a hook, an owner or a persistence that keeps a login waiting.
- */
+/** What a client presents itself with. */
+interface Credentials {
+  readonly client: BrokerClient
+  readonly username: string | undefined
+  readonly password: Uint8Array | undefined
+}
+
+/** One CONNECT. Judged in the same turn where all it takes is known: nothing is then set up for the time it might take. */
+class Attempt {
+  readonly #context: Context
+  readonly #enforcer: Enforcer
+  readonly #credentials: Credentials
+  readonly #callback: Callback<boolean>
+  readonly #will: Message | undefined
+  #isAnswered = false
+  #controller: AbortController | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(context: Context, enforcer: Enforcer, credentials: Credentials, callback: Callback<boolean>) {
+    this.#context = context
+    this.#enforcer = enforcer
+    this.#credentials = credentials
+    this.#callback = callback
+    this.#will = context.connects.get(credentials.client)?.will
+  }
+
+  run(): void {
+    const refused = orElse(
+      () => this.#logIn(),
+      error => this.#failed(error),
+    )
+    if (!(refused instanceof Promise)) {
+      this.#answer(refused)
+      return
+    }
+    const { settings } = this.#context
+    const { client, username } = this.#credentials
+    this.#timer = setTimeout(() => {
+      reportDeadline(this.#context, client, username)
+      this.#giveUp('deadline')
+    }, settings.deadlineMs).unref()
+    client.conn.once('close', this.#hangUp)
+    void refused.then(outcome => this.#answer(outcome))
+  }
+
+  readonly #hangUp = (): void => this.#giveUp('closed')
+
+  #giveUp(reason: DenyReason): void {
+    this.#answer(refusal(reason))
+    this.#controller?.abort()
+  }
+
+  #answer(refused: Error | undefined): void {
+    if (this.#isAnswered) return
+    this.#isAnswered = true
+    const { broker } = this.#context
+    const { client } = this.#credentials
+    if (this.#timer !== undefined) {
+      clearTimeout(this.#timer)
+      client.conn.off('close', this.#hangUp)
+    }
+    this.#callback(refused ?? null, refused === undefined)
+    // aedes forgets a client whose login ends after the broker was closed, with its socket open.
+    if (broker.closed) client.close()
+  }
+
+  /** Answers why the client is refused; then nothing is left of the attempt. */
+  #logIn(): MaybePromise<Error | undefined> {
+    const { authorizer, connects, isClosed } = this.#context
+    const { client } = this.#credentials
+    // Without its CONNECT the client came before `protect`, or around it.
+    if (isClosed || !connects.delete(client)) return refusal('closed')
+    const request = requestOf(this.#context, this.#credentials, this.#will)
+    const known = authorizer.authenticateNow(request)
+    return known === undefined ? this.#ask(request) : this.#admit(known.session)
+  }
+
+  async #ask(request: ConnectRequest): Promise<Error | undefined> {
+    try {
+      this.#controller = new AbortController()
+      const { signal } = this.#controller
+      const login = await this.#context.authorizer.authenticate({ ...request, signal })
+      return login.allow ? await this.#admit(login.session) : refusal(login.reason)
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  #failed(error: unknown): Error {
+    this.#context.fault(error, 'authenticate')
+    return refusal('store_unavailable')
+  }
+
+  #admit(session: Session): MaybePromise<Error | undefined> {
+    const { members } = this.#context
+    const member = members.add(this.#credentials.client, session)
+    const admitted = orElse(
+      () => this.#join(member),
+      error => this.#failed(error),
+    )
+    return whenKnown(admitted, outcome => {
+      const refused = outcome ?? this.#endedMeanwhile(member)
+      if (refused !== undefined) members.end(member)
+      return refused
+    })
+  }
+
+  /** What the broker adds to the judgement of the authorizer, before it loads anything that is stored. */
+  #join(member: Member): MaybePromise<Error | undefined> {
+    const { client, session } = member
+    const will = this.#will
+    this.#enforcer.follow(member)
+    if (will !== undefined) {
+      const decision = judgePublish(this.#context, session, will)
+      if (!decision.allow) return refusal(decision.reason)
+      stampWill(will, session)
+    }
+    const claimed = this.#context.claims.claim(member, () => this.#endedMeanwhile(member) === undefined)
+    return whenKnown(claimed, reason => {
+      if (reason !== undefined) return refusal(reason)
+      const dropped = client.clean ? undefined : dropStored(this.#context, member)
+      return whenKnown<unknown, Error | undefined>(dropped, () => askGuest(this.#context, this.#credentials))
+    })
+  }
+
+  #endedMeanwhile({ session }: Member): Error | undefined {
+    const { broker, isClosed } = this.#context
+    if (session.revokeCause !== undefined) return refusal('revoked')
+    const isGone = this.#isAnswered || this.#credentials.client.closed || broker.closed || isClosed
+    return isGone ? refusal('closed') : undefined
+  }
+}
+
+/** The authorizer reports its own deadline; this one is of a hook, an owner or a persistence that keeps a login waiting. */
 function reportDeadline({ authorizer, settings }: Context, { id: clientId }: BrokerClient, username = ''): void {
   const { mountpoint } = settings
   const principal = { mountpoint: typeof mountpoint === 'string' ? mountpoint : '', clientId, username }
   const detail = `the broker's part took more than ${settings.deadlineMs} ms`
   authorizer.refuse({ principal, action: 'connect', decision: denied('deadline'), detail })
-}
-
-/** Never rejects. Resolves with why the client is refused; then nothing is left of the attempt. */
-async function logIn(context: Context, attempt: Attempt): Promise<Error | undefined> {
-  const { authorizer, connects, members } = context
-  const { client } = attempt
-  let member: Member | undefined
-  let refused: Error | undefined
-  try {
-    // Without its CONNECT the client came before `protect`, or around it.
-    if (context.isClosed || !connects.delete(client)) return refusal('closed')
-    const login = await authorizer.authenticate(requestOf(context, attempt))
-    if (!login.allow) return refusal(login.reason)
-    member = members.add(client, login.session)
-    refused = (await admit(context, member, attempt)) ?? endedMeanwhile(context, member, attempt)
-  } catch (error) {
-    context.fault(error, 'authenticate')
-    refused = refusal('store_unavailable')
-  }
-  if (refused !== undefined && member !== undefined) members.end(member)
-  return refused
-}
-
-/** What the broker adds to the judgement of the authorizer, before it loads anything that is stored. */
-async function admit(context: Context, member: Member, attempt: Attempt): Promise<Error | undefined> {
-  const { client, session } = member
-  const { will } = attempt
-  attempt.enforcer.follow(member)
-  if (will !== undefined) {
-    const decision = judgePublish(context, session, will)
-    if (!decision.allow) return refusal(decision.reason)
-    stampWill(will, session)
-  }
-  const reason = await context.claims.claim(member, () => endedMeanwhile(context, member, attempt) === undefined)
-  if (reason !== undefined) return refusal(reason)
-  if (!client.clean) await dropStored(context, member)
-  return askGuest(context, attempt)
 }
 
 /** Removes stored subscriptions the rules have ceased to cover, before aedes loads them. */
@@ -125,21 +191,17 @@ function dropStored(context: Context, { client, session }: Member): Promise<read
   )
 }
 
-function endedMeanwhile({ broker, isClosed }: Context, { session }: Member, attempt: Attempt): Error | undefined {
-  if (session.revokeCause !== undefined) return refusal('revoked')
-  const isGone = attempt.signal.aborted || attempt.client.closed || broker.closed || isClosed
-  return isGone ? refusal('closed') : undefined
-}
-
-function requestOf(context: Context, { client, username, password, will, signal }: Attempt): ConnectRequest {
-  const { mountpoint } = context.settings
+function requestOf(
+  { settings: { mountpoint } }: Context,
+  { client, username, password }: Credentials,
+  will: Message | undefined,
+): ConnectRequest {
   const place = typeof mountpoint === 'function' ? mountpoint(client) : mountpoint
   if (typeof place !== 'string') throw new TypeError('"mountpoint" option must return a string')
   const address = client.connDetails?.ipAddress ?? client.req?.socket?.remoteAddress ?? client.conn.remoteAddress
   return {
     mountpoint: place,
     clientId: client.id,
-    signal,
     provisional: true,
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
@@ -149,9 +211,9 @@ function requestOf(context: Context, { client, username, password, will, signal 
 }
 
 /** Asks the hook found in our place. Its error goes to aedes as it is, with the return code it carries. */
-function askGuest(context: Context, { client, username, password }: Attempt): Promise<Error | undefined> {
+function askGuest(context: Context, { client, username, password }: Credentials): MaybePromise<Error | undefined> {
   const guest = context.guests.authenticate
-  if (guest === undefined) return Promise.resolve(undefined)
+  if (guest === undefined) return undefined
   context.asked.add(client)
   return new Promise(resolve => {
     consult({

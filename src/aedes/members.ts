@@ -29,18 +29,22 @@ export class Member {
 
   /** Resolves when aedes is done with the client: its subscriptions are down, its will is judged. */
   ended(): Promise<void> {
-    if (this.isEnded) return Promise.resolve()
-    return new Promise(resolve => {
-      this.#waiting ??= []
-      this.#waiting.push(resolve)
-    })
+    return new Promise(resolve => this.onEnded(resolve))
+  }
+
+  /** Calls `listener` then, at once if that is past. */
+  onEnded(listener: () => void): void {
+    if (this.isEnded) listener()
+    else if (this.#waiting === undefined) this.#waiting = [listener]
+    else this.#waiting.push(listener)
   }
 
   end(): void {
     this.isEnded = true
     this.session.close()
-    for (const resolve of this.#waiting ?? []) resolve()
+    const waiting = this.#waiting
     this.#waiting = undefined
+    for (const listener of waiting ?? []) listener()
   }
 }
 
@@ -174,7 +178,7 @@ export class Members {
       return
     }
     const timer = setTimeout(() => this.end(member), this.#lingerMs).unref()
-    void member.ended().then(() => clearTimeout(timer))
+    member.onEnded(() => clearTimeout(timer))
     conn.once('drain', () => this.end(member))
   }
 }

@@ -1,5 +1,5 @@
 import { StoreUnavailable, WardenError } from '../errors.js'
-import { MemoryShared, type SharedState, type Swapped } from '../store/shared.js'
+import { type LocalState, MemoryShared, type SharedState, type Swapped } from '../store/shared.js'
 
 /**
  * Shared state where this process may write it, and memory where it has no right to: a store whose user may only read
@@ -22,6 +22,10 @@ export class PermittedState implements SharedState {
     this.#shared = shared
     this.#max = max
     this.#refused = refused
+  }
+
+  get local(): LocalState | undefined {
+    return (this.#memory ?? this.#shared).local
   }
 
   async get(name: string): Promise<string | undefined> {

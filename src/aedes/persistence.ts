@@ -52,6 +52,11 @@ export class SubscriptionGate {
     }
   }
 
+  /** Resolves when all writes of a client id that were begun are done; `undefined` where there are none. */
+  written(clientId: string): Promise<void> | undefined {
+    return this.#writes.rest(clientId)
+  }
+
   /** Runs `task` when all writes of a client id that were begun are done. It may use the persistence freely. */
   exclusively<T>(clientId: string, task: () => Promise<T>): Promise<T> {
     return this.#writes.run(clientId, task)

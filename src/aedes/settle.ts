@@ -1,80 +1,136 @@
 import type { FormerHolder } from '../authorizer/types.js'
 import { isGone } from './account.js'
 import type { Context } from './context.js'
+import { type MaybePromise, whenKnown } from './maybe-promise.js'
 import type { Member } from './members.js'
 import { type Ownership, type SessionOwner, settleOwner } from './owners.js'
-import type { OwnerRegistry, Ruling } from './registry.js'
+import type { OtherHolder, OwnerRegistry, Ruling } from './registry.js'
 
 /** What comes of a claim. */
 export type Claimed =
   | { readonly kind: 'refused' }
   /** Another node works on what is stored. */
   | { readonly kind: 'wait' }
-  | {
-      readonly kind: 'admitted'
-      /** Whether somebody else's clients, and what they have stored, must go first. */
-      readonly isForeign: boolean
-      /** Whether a session was stored before. */
-      readonly wasStored: boolean
-      /** Clients on other nodes, which lose the client id. */
-      readonly rivals: readonly FormerHolder[]
-    }
+  | Admitted
+
+export interface Admitted {
+  readonly kind: 'admitted'
+  /** Whether somebody else's clients, and what they have stored, must go first. */
+  readonly isForeign: boolean
+  /** Whether a session was stored before. */
+  readonly wasStored: boolean
+  /** Clients on other nodes, which lose the client id. */
+  readonly rivals: readonly FormerHolder[]
+}
 
 /** Longest address that is kept. */
 const MAX_ADDRESS = 64
 
 /** Rules on the claim of a newcomer, who has logged in. */
-export async function settleClaim(
+export function settleClaim(
   context: Context,
-  { client, session, owner: newcomer }: Member,
+  member: Member,
   told: Ownership | undefined,
-): Promise<Ruling<Claimed>> {
-  const { authorizer, members, registry } = context
+): MaybePromise<Ruling<Claimed>> {
+  const { members, registry } = context
   // What a shared state has forgotten is known of clients that are here.
-  const held = told ?? ownershipOf(context, members.holder(client.id))
-  const own = { [registry.node]: (session.address ?? '').slice(0, MAX_ADDRESS) }
-  const fresh: Ruling<Claimed> = {
-    outcome: { kind: 'admitted', isForeign: false, wasStored: false, rivals: [] },
-    entry: { owner: newcomer, isStored: !client.clean, isForeign: false, holders: own },
-  }
-  if (held === undefined) return fresh
+  const held = told ?? ownershipOf(context, members.holder(member.client.id))
+  if (held === undefined) return admitted(context, member)
+  if (isOnlyHere(registry, held)) return settleBeside(context, member, held, [])
+  return settleAmongNodes(context, member, held)
+}
+
+async function settleAmongNodes(context: Context, member: Member, held: Ownership): Promise<Ruling<Claimed>> {
+  const { registry } = context
   if (await isKept(registry, held)) return { outcome: { kind: 'wait' }, entry: 'kept' }
-  const others = await registry.others(held)
-  const isLive = others.length > 0 || members.holder(client.id) !== undefined
-  if (!isLive && !held.isStored) return fresh
-  let verdict = settleOwner(held.owner, newcomer)
-  if (verdict === 'refuse' && !isLive && (await isOrphaned(context, client.id, held.owner))) verdict = 'evict'
-  const isFirstKept = authorizer.takeover === 'first' && verdict === 'keep' && others.length > 0
-  if (verdict === 'refuse' || isFirstKept) return { outcome: { kind: 'refused' }, entry: 'kept' }
-  const isForeign = verdict === 'evict' || held.isForeign
-  const rivals = others.map(({ node }) => [node, held.holders[node]!] as const)
+  return settleBeside(context, member, held, await registry.others(held))
+}
+
+/** @param others Other nodes that hold the client id. */
+function settleBeside(
+  context: Context,
+  member: Member,
+  held: Ownership,
+  others: readonly OtherHolder[],
+): MaybePromise<Ruling<Claimed>> {
+  const { authorizer, members } = context
+  const { id } = member.client
+  const isLive = others.length > 0 || members.holder(id) !== undefined
+  if (!isLive && !held.isStored) return admitted(context, member)
+  const verdict = settleOwner(held.owner, member.owner)
+  if (verdict === 'keep') {
+    return authorizer.takeover === 'first' && others.length > 0
+      ? REFUSED
+      : admitted(context, member, { held, others, isOwn: true })
+  }
+  const evicting = { held: { ...held, isForeign: true }, others, isOwn: false }
+  if (verdict === 'evict') return admitted(context, member, evicting)
+  if (isLive) return REFUSED
+  return whenKnown(isOrphaned(context, id, held.owner), isOrphan =>
+    isOrphan ? admitted(context, member, evicting) : REFUSED,
+  )
+}
+
+const REFUSED: Ruling<Claimed> = { outcome: { kind: 'refused' }, entry: 'kept' }
+
+/** What a newcomer takes over, and which other nodes hold it. */
+interface Inheritance {
+  readonly held: Ownership
+  readonly others: readonly OtherHolder[]
+  /** Whether it was the same account's. */
+  readonly isOwn: boolean
+}
+
+function admitted(
+  { registry }: Context,
+  { client, session, owner }: Member,
+  inheritance?: Inheritance,
+): Ruling<Claimed> {
+  const own = registry.heldFrom((session.address ?? '').slice(0, MAX_ADDRESS))
+  if (inheritance === undefined) {
+    return {
+      outcome: { kind: 'admitted', isForeign: false, wasStored: false, rivals: NONE },
+      entry: { owner, isStored: !client.clean, isForeign: false, holders: own },
+    }
+  }
+  const { held, others, isOwn } = inheritance
+  const { isForeign, isStored: wasStored, holders } = held
   const { mountpoint, username } = held.owner
-  const former = { principal: { mountpoint, clientId: client.id, username }, isOwn: verdict === 'keep' }
+  const former = { principal: { mountpoint, clientId: client.id, username }, isOwn }
   return {
     outcome: {
       kind: 'admitted',
       isForeign,
-      wasStored: held.isStored,
+      wasStored,
       rivals: others.map(({ node, nodeId }) => {
-        const address = held.holders[node]
+        const address = holders[node]
         return { ...former, ...(address && { address }), ...(nodeId !== undefined && { nodeId }) }
       }),
     },
     entry: {
-      owner: newcomer,
-      isStored: held.isStored || !client.clean,
+      owner,
+      isStored: wasStored || !client.clean,
       isForeign,
       ...(isForeign && { keeper: registry.node }),
-      holders: { ...Object.fromEntries(rivals), ...own },
+      holders: { ...Object.fromEntries(others.map(({ node }) => [node, holders[node]!] as const)), ...own },
     },
   }
 }
+
+const NONE: readonly FormerHolder[] = []
 
 /** What a client holds here. */
 function ownershipOf({ registry }: Context, holder: Member | undefined): Ownership | undefined {
   if (holder === undefined) return undefined
   const { owner, client } = holder
-  return { owner, isStored: !client.clean, isForeign: false, holders: { [registry.node]: '' } }
+  return { owner, isStored: !client.clean, isForeign: false, holders: registry.heldFrom('') }
+}
+
+/** Whether no other node is named, dead or alive. */
+function isOnlyHere({ node }: OwnerRegistry, { keeper, holders }: Ownership): boolean {
+  if (keeper !== undefined && keeper !== node) return false
+  for (const holder in holders) if (holder !== node) return false
+  return true
 }
 
 /** Whether another node works on what is stored. */
@@ -90,9 +146,8 @@ export function withoutNode(node: string, { holders, keeper, ...held }: Ownershi
 }
 
 /** Whether the account that owns a stored session exists no more. */
-async function isOrphaned({ authorizer }: Context, clientId: string, owner: SessionOwner): Promise<boolean> {
+function isOrphaned({ authorizer }: Context, clientId: string, owner: SessionOwner): MaybePromise<boolean> {
   if (owner.kind === 'anonymous') return false
   const { mountpoint, username } = owner
-  const access = await authorizer.access({ mountpoint, clientId, username })
-  return !access.allow && isGone(access.reason)
+  return whenKnown(authorizer.access({ mountpoint, clientId, username }), found => !found.allow && isGone(found.reason))
 }

@@ -4,6 +4,7 @@ import type { ChangeEffects } from '../store/types.js'
 import { accountJudge, isGone } from './account.js'
 import type { QueuedPacket } from './broker.js'
 import type { Context } from './context.js'
+import type { MaybePromise } from './maybe-promise.js'
 import { type SessionOwner, settleOwner } from './owners.js'
 import { isKept, withoutNode } from './settle.js'
 import { dropFilters, dropFromQueue, wipeSession } from './stored.js'
@@ -120,7 +121,7 @@ export function tidySession(context: Context, clientId: string): Promise<ChangeE
 /**
  * Has other nodes wait. Resolves with whether the session is still this node's to tidy: its client may be on another.
  */
-function begin({ registry }: Context, clientId: string, owner: SessionOwner): Promise<boolean> {
+function begin({ registry }: Context, clientId: string, owner: SessionOwner): MaybePromise<boolean> {
   return registry.update(clientId, async held => {
     // A shared state that forgets cannot tell anybody to wait.
     if (held === undefined) return { outcome: true, entry: 'kept' }
@@ -130,7 +131,7 @@ function begin({ registry }: Context, clientId: string, owner: SessionOwner): Pr
   })
 }
 
-function finish({ registry }: Context, clientId: string, isWiped: boolean): Promise<void> {
+function finish({ registry }: Context, clientId: string, isWiped: boolean): MaybePromise<void> {
   return registry.update(clientId, held => {
     if (held?.keeper !== registry.node) return { outcome: undefined, entry: 'kept' }
     return { outcome: undefined, entry: withoutNode(registry.node, isWiped ? { ...held, isStored: false } : held) }

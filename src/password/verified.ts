@@ -1,7 +1,8 @@
-import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { LateCache } from '../late-cache.js'
 import { integerOption } from '../options.js'
+import { createTextHmac } from './text-hmac.js'
 
 /** Options of {@link createVerifiedPasswords}. */
 export interface VerifiedPasswordsOptions {
@@ -42,14 +43,9 @@ export interface VerifiedPasswords {
  * random key that exists nowhere else and ends with the process: nothing can be guessed from them without it.
  */
 export function createFingerprint(): (...parts: readonly string[]) => string {
-  const key = createSecretKey(randomBytes(32))
-  return (...parts) => {
-    const hmac = createHmac('sha256', key)
-    // Length first, so that no two lists run together; UTF-16, because it keeps ill-formed text apart as well.
-    for (const part of parts) hmac.update(`${part.length}:`).update(part, 'utf16le')
-    // One character a byte: the smallest string that holds all of it.
-    return hmac.digest('binary')
-  }
+  const hmac = createTextHmac(randomBytes(32))
+  // Lengths first, so that no two lists run together; UTF-16, because it keeps ill-formed text apart as well.
+  return (...parts) => hmac(`${parts.map(({ length }) => length).join(' ')}:${parts.join('')}`)
 }
 
 /**

@@ -1,7 +1,7 @@
 export type { Limiter, LimiterLimits } from './limiter.js'
 export { createMemoryStore, type MemoryStoreOptions } from './memory.js'
 export { NotDurable } from './not-durable.js'
-export type { SharedState, Swapped } from './shared.js'
+export type { LocalState, SharedState, Swapped } from './shared.js'
 export type {
   ChangeEffects,
   Hearing,

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import { StoreUnavailable } from '../errors.js'
+import { LateCache } from '../late-cache.js'
 
 /** What became of a {@link SharedState.swap}. */
 export type Swapped =
@@ -34,6 +34,23 @@ export interface SharedState {
     value: string | undefined,
     options?: { readonly ttlMs?: number },
   ): Promise<Swapped>
+  /**
+   * The same for values of any kind, apart from the texts, without promises. Optional: where all who share are in this
+   * process, which is then spared to write and read texts.
+   */
+  readonly local?: LocalState | undefined
+}
+
+/** What is shared within one process. Who reads and writes a value in one turn is disturbed by nobody. */
+export interface LocalState {
+  /** @throws StoreUnavailable when it is closed. */
+  get(name: string): unknown
+  /**
+   * Puts a value in the place of whatever is there; `undefined` leaves nothing.
+   *
+   * @throws StoreUnavailable when it is closed.
+   */
+  set(name: string, value: unknown): void
 }
 
 const MAX_NAME = 512
@@ -56,13 +73,26 @@ function isText(value: unknown, maxLength: number): boolean {
   return typeof value === 'string' && value.length <= maxLength && value.isWellFormed()
 }
 
-/** Shared state of one process. Of more than `max` values, the one used longest ago is forgotten. */
+/**
+ * Shared state of one process. Of more than `max` texts, the one used longest ago is forgotten; of more than `max` other
+ * values, the one written longest ago.
+ */
 export class MemoryShared implements SharedState {
-  readonly #values: LRUCache<string, string>
+  readonly #values: LateCache<string>
+  readonly #objects: Map<string, unknown> = new Map()
+  readonly #max: number
   #isClosed = false
+  readonly local: LocalState = {
+    get: name => {
+      this.#demandOpen()
+      return this.#objects.get(name)
+    },
+    set: (name, value) => this.#set(name, value),
+  }
 
   constructor(max: number) {
-    this.#values = new LRUCache({ max })
+    this.#max = max
+    this.#values = new LateCache({ max })
   }
 
   async get(name: string): Promise<string | undefined> {
@@ -89,6 +119,17 @@ export class MemoryShared implements SharedState {
   close(): void {
     this.#isClosed = true
     this.#values.clear()
+    this.#objects.clear()
+  }
+
+  #set(name: string, value: unknown): void {
+    this.#demandOpen()
+    this.#objects.delete(name)
+    if (value === undefined) return
+    this.#objects.set(name, value)
+    if (this.#objects.size <= this.#max) return
+    const [oldest] = this.#objects.keys()
+    this.#objects.delete(oldest!)
   }
 
   #demandOpen(): void {

@@ -23,6 +23,7 @@ import {
   connectPacket,
   key,
   onEnd,
+  onlyTexts,
   type RawClient,
   raw,
   rawClient,
@@ -48,9 +49,10 @@ beforeEach(() => {
   mq = mqemitter({ matchEmptyLevels: true }) as AedesOptions['mq']
 })
 
-/** A node with an authorizer of its own; messages go to the others over one emitter. */
+/** A node with an authorizer of its own; messages go to the others over one emitter, who owns what as text. */
 const node = (id: string, given: StageOptions = {}): Promise<Stage> => {
-  return stage({ store, ...given, broker: { id, mq: mq!, ...given.broker } })
+  const options = { owners: onlyTexts(store.shared!), ...given.options }
+  return stage({ store, ...given, broker: { id, mq: mq!, ...given.broker }, options })
 }
 
 async function login({ port }: Stage, username: string, more: object = {}) {
@@ -67,6 +69,46 @@ async function isAlive(socket: RawClient): Promise<boolean> {
 }
 
 const ownership = async () => JSON.parse((await store.shared!.get('owner:c1')) ?? 'null')
+
+describe('a client id that is held on another node of the same process', () => {
+  const near = (id: string, given: StageOptions = {}) => node(id, { ...given, options: { owners: store.shared! } })
+  const owned = () => store.shared!.local!.get('owner:c1')
+
+  it('is refused to another account, and is free as soon as its client is gone', async () => {
+    const [one, two] = [await near('one'), await near('two')]
+    const holder = await rawClient(one.port, 'c1', 'fleet')
+    expect(await login(two, 'other')).toMatchObject({ returnCode: 2 })
+    expect(await isAlive(holder)).toBe(true)
+    holder.send({ cmd: 'disconnect' })
+    await eventually(() => owned() === undefined, 'it is free')
+    expect(await login(two, 'other')).toMatchObject({ returnCode: 0 })
+    expect([...one.faults, ...two.faults]).toEqual([])
+  })
+
+  it('goes with its own account to the other node, and is taken by a record of the client id', async () => {
+    const [one, two] = [await near('one'), await near('two')]
+    const first = await rawClient(one.port, 'c1', 'fleet')
+    const second = await login(two, 'fleet')
+    expect(second).toMatchObject({ returnCode: 0 })
+    await first.closed()
+    expect(await login(one, 'own')).toMatchObject({ returnCode: 0 })
+    await second.socket.closed()
+    expect(owned()).toMatchObject({ owner: { username: 'own', kind: 'exact' }, isForeign: false })
+    expect([...one.faults, ...two.faults]).toEqual([])
+  })
+
+  it('has one winner when two accounts ask two nodes at once', async () => {
+    const nodes = [await near('one'), await near('two')]
+    // Known passwords are judged at once.
+    for (const username of ['fleet', 'other']) {
+      const { socket } = await login(nodes[0]!, username, { clientId: username })
+      const again = await login(nodes[1]!, username, { clientId: username })
+      for (const { send } of [socket, again.socket]) send({ cmd: 'disconnect' })
+    }
+    const outcomes = await Promise.all(['fleet', 'other'].map((username, at) => login(nodes[at]!, username)))
+    expect(outcomes.map(({ returnCode }) => returnCode).sort()).toEqual([0, 2])
+  })
+})
 
 describe('a client id that is held on another node', () => {
   it('is refused to another account before its client is disturbed', async () => {

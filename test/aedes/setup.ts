@@ -14,6 +14,7 @@ import {
   hashPassword,
   type RecordKey,
   type RecordStore,
+  type SharedState,
 } from 'mqtt-warden'
 import { type Protection, type ProtectOptions, protect } from 'mqtt-warden/aedes'
 import { afterAll, afterEach } from 'vitest'
@@ -66,6 +67,11 @@ export function account(
 ): AclRecord {
   const rule = <R>(given: string | R) => (typeof given === 'string' ? { pattern: given } : given) as R
   return { passhash, publishAcl: publish.map(rule), subscribeAcl: subscribe.map(rule) }
+}
+
+/** A shared state as it is among processes, which share texts alone. */
+export function onlyTexts(shared: SharedState): SharedState {
+  return { get: name => shared.get(name), swap: (...given) => shared.swap(...given) }
 }
 
 export interface Stage {

@@ -12,6 +12,7 @@ import {
   delivered,
   inbox,
   key,
+  onlyTexts,
   raw,
   rawClient,
   type Stage,
@@ -266,7 +267,7 @@ describe('owners of client ids', () => {
   it('that make no sense refuse the login, and are left as they are', async () => {
     const { shared: owners } = createMemoryStore()
     await owners!.swap('owner:c1', undefined, '{"owner":{"mountpoint":"","username":"own","kind":"root"}}')
-    const stage = await ground({}, { owners: owners! })
+    const stage = await ground({}, { owners: onlyTexts(owners!) })
     expect(await login(stage, 'own')).toMatchObject({ returnCode: 3 })
     expect(stage.faults).toMatchObject([{ place: 'authenticate', error: { message: expect.stringContaining('"c1"') } }])
     expect(await login(stage, 'fleet', { clean: true, clientId: 'c2' })).toMatchObject({ returnCode: 0 })

@@ -583,3 +583,63 @@ describe('passwords proven before', () => {
     expect(hasher.verified).toBe(4)
   })
 })
+
+describe('a login that is judged within the turn', () => {
+  it('is one whose record is held and whose password was proven, by the record that decides now', async () => {
+    const store = createMemoryStore([[keyOf('c'), recordOf(['a'])]])
+    const authorizer = authorizerOf(store)
+    const now = (request: Partial<ConnectRequest> = {}) => authorizer.authenticateNow(connectOf('c', request))
+    expect(now()).toBeUndefined()
+    expect(authorizer.stats()).toMatchObject({ sessions: 0, logins: { allowed: 0, denied: 0 } })
+    ;(await logIn(authorizer, 'c')).close()
+    expect(now()?.session.authorizePublish('a').allow).toBe(true)
+    expect(authorizer.stats()).toMatchObject({ sessions: 1, logins: { allowed: 2, denied: 0 } })
+    await store.put(keyOf('c'), recordOf(['b'], { passhash: 'plain:new' }))
+    expect([now(), now({ password: 'new' })]).toEqual([undefined, undefined])
+    await logIn(authorizer, 'c', { password: 'new' })
+    expect(now({ password: 'new' })?.session.authorizePublish('b').allow).toBe(true)
+  })
+
+  it('is none that would have to be refused, which is left to be refused like any other', async () => {
+    const anonymous = { publishAcl: [], subscribeAcl: [] }
+    const end = Math.floor(Date.now() / 1_000) - 1
+    const store = createMemoryStore([
+      [keyOf('c'), recordOf(['a'])],
+      [keyOf('c', 'v'), recordOf(['a'])],
+      [keyOf('over'), recordOf(['a'], { expiresAt: end })],
+    ])
+    const authorizer = authorizerOf(store, { anonymous })
+    const denials = heard(authorizer, 'denied')
+    await logIn(authorizer, 'c')
+    for (const request of [
+      { password: 'x' },
+      { username: 'nobody' },
+      { username: 'v' },
+      { clientId: 'over' },
+      { clientId: '' },
+      { clientId: '*' },
+      { will: { topic: 'other' } },
+      { signal: AbortSignal.abort() },
+    ]) {
+      const given = connectOf('c', request as Partial<ConnectRequest>)
+      // What it takes is known the second time.
+      await authorizer.authenticate({ ...given, provisional: true })
+      expect([request, authorizer.authenticateNow(given)]).toEqual([request, undefined])
+    }
+    expect(authorizer.authenticateNow({ clientId: 'd' })).toBeUndefined()
+    expect(denials).toHaveLength(8)
+    expect([...authorizer.sessions()]).toHaveLength(1)
+    await authorizer.close()
+    expect(authorizer.authenticateNow(connectOf('c'))).toBeUndefined()
+  })
+
+  it('is none of an account under attack, once as many passwords were tried as may be', async () => {
+    const throttle = { perPair: { points: 1, windowMs: 60_000, blockMs: 60_000 }, proven: 1 }
+    const authorizer = authorizerOf(createMemoryStore([[keyOf('c'), recordOf()]]), { throttle, refusalCapMs: 0 })
+    const from = (password: string) => connectOf('c', { address: '10.0.0.1', password })
+    await authorizer.authenticate(from('pw'))
+    expect(authorizer.authenticateNow(from('pw'))?.allow).toBe(true)
+    for (const password of ['x', 'y', 'z']) await authorizer.authenticate(from(password))
+    expect(authorizer.authenticateNow(from('pw'))).toBeUndefined()
+  })
+})

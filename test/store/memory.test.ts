@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RecordInvalid, RecordKeyInvalid, WardenError } from '../../src/errors.js'
+import { RecordInvalid, RecordKeyInvalid, StoreUnavailable, WardenError } from '../../src/errors.js'
 import { createMemoryStore } from '../../src/store/index.js'
 import { Listeners } from '../../src/store/listeners.js'
 import type { RecordStore, StoreEvent } from '../../src/store/types.js'
@@ -128,4 +128,23 @@ describe('the listeners of a store', () => {
     await listeners.dispatch({ type: 'changed', key: key('a') })
     expect(calls).toBe(2)
   })
+})
+
+it('shares values of any kind within the process, as many as it shares texts, until it is closed', async () => {
+  const store = createMemoryStore([], { maxShared: 2 })
+  const { local } = store.shared!
+  const value = { any: 'kind' }
+  local!.set('a', value)
+  await store.shared!.swap('a', undefined, 'text')
+  expect([local!.get('a'), await store.shared!.get('a'), local!.get('__proto__')]).toEqual([value, 'text', undefined])
+  local!.set('b', 1)
+  // What is written again is the latest.
+  local!.set('a', 2)
+  local!.set('c', 3)
+  expect(['a', 'b', 'c'].map(name => local!.get(name))).toEqual([2, undefined, 3])
+  local!.set('a', undefined)
+  expect(local!.get('a')).toBeUndefined()
+  await store.close()
+  expect(() => local!.get('c')).toThrow(StoreUnavailable)
+  expect(() => local!.set('c', 4)).toThrow(StoreUnavailable)
 })

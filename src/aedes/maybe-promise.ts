@@ -1,0 +1,17 @@
+/** A value, or a promise of it: what is known already is answered in the same turn, and costs no promise. */
+export type MaybePromise<T> = T | Promise<T>
+
+/** Goes on with a value, in the same turn where it is there. */
+export function whenKnown<T, R>(value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}
+
+/** What `ask` answers, or what `recover` makes of its failure, whether it throws or rejects. */
+export function orElse<T>(ask: () => MaybePromise<T>, recover: (error: unknown) => MaybePromise<T>): MaybePromise<T> {
+  try {
+    const answer = ask()
+    return answer instanceof Promise ? answer.catch(recover) : answer
+  } catch (error) {
+    return recover(error)
+  }
+}
