@@ -87,7 +87,7 @@ describe('a hook found in place', () => {
     const { port, broker } = await stage({
       records: [[key('sensor'), account([], topics)]],
       broker: { authorizeSubscribe },
-      options: { deadlineMs: 500 },
+      options: { deadlineMs: 2_000 },
     })
     const socket = await rawClient(port, 's1', 'sensor', { clean: false })
     socket.send(subscribe(...topics))
