@@ -2,7 +2,7 @@ import { type CompiledAcl, compileAcl, type Session } from 'mqtt-warden'
 import { publishVerdict, receiveVerdict, subscribeVerdict } from '../../test/acl/reference.js'
 import { type Case, measure } from '../harness.js'
 import { plot } from '../plot.js'
-import { atLeast, atMost, find, ratio, show, spread } from '../stats.js'
+import { atLeast, atMost, find, ratio, show, showSpread, spread, told } from '../stats.js'
 import type { Bench, Budget, Measured, Sample } from '../types.js'
 import { openSession } from './session.js'
 import { type Answer, createPeers, EXACT, FLOOR, LOOP, MATCHERS, QLOBBER } from './subjects.js'
@@ -12,6 +12,7 @@ const SESSION = 'mqtt-warden session'
 const COUNTS = [1, 10, 100, 1_000, 10_000]
 
 const HIT = 'publish, last rule'
+const AGAIN = 'publish, one name again'
 const LATE_MISS = 'publish, late miss'
 const EARLY_MISS = 'publish, early miss'
 const VARIABLE = 'publish, %c rule'
@@ -109,6 +110,7 @@ class Rules {
     }
     return [
       ...casesOf(hit, { ...own, ...this.peers, [EXACT]: isName }),
+      ...casesOf({ ...hit, name: AGAIN, texts: texts(() => hit.texts[0]!) }, own),
       // A session reports what it refuses, which is not asked here.
       ...casesOf({ ...this.#scenario(LATE_MISS, 'hum/percent'), expected }, { [OWN]: publish, ...this.peers }),
       ...casesOf(
@@ -189,6 +191,11 @@ function budgets(samples: readonly Sample[]): Budget[] {
       unit: '×',
       whenMissed: 'a session also reads the clock and validates the name.',
     }),
+    told(
+      'publish decision of a live session, the name it published to before, 10 rules',
+      showSpread(spread(of(AGAIN, 10, SESSION).rounds), 'ns'),
+      time(of(AGAIN, 10)),
+    ),
     atMost(1.5, {
       what: 'publish decision, 10,000 rules / 10 rules',
       measured: ratio(of(HIT, 10_000), of(HIT, 10)),

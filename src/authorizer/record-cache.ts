@@ -150,7 +150,8 @@ export class RecordCache {
   }
 
   async #ask(key: RecordKey): Promise<Known> {
-    const readAt = this.#trust.now()
+    // Whole numbers take no memory of their own, here and in every session.
+    const readAt = Math.floor(this.#trust.now())
     const { epoch } = this.#trust
     const stored = await this.#withTimeout(this.#getStored(key), key)
     return { account: this.#judge(key, stored), readAt, epoch }

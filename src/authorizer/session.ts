@@ -44,7 +44,6 @@ export class LiveSession implements Session {
   readonly #context: SessionContext
   #account: Account | undefined
   #compiled: CompiledAcl
-  /** In whole milliseconds, which take no memory of their own. */
   #readAt: number
   #epoch: Epoch
   /** What changes named since the records were read. */
@@ -70,7 +69,7 @@ export class LiveSession implements Session {
     this.#context = context
     this.#account = snapshot.account
     this.#compiled = snapshot.compiled
-    this.#readAt = Math.floor(snapshot.readAt)
+    this.#readAt = snapshot.readAt
     this.#epoch = snapshot.epoch
   }
 
@@ -295,7 +294,7 @@ export class LiveSession implements Session {
   }
 
   #confirm({ readAt, epoch }: Known): void {
-    this.#readAt = Math.floor(readAt)
+    this.#readAt = readAt
     this.#epoch = epoch
     this.#naming = undefined
   }
