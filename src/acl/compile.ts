@@ -1,7 +1,9 @@
 import { TopicInvalid } from '../errors.js'
-import { decideCover } from './cover-walk.js'
-import { matchWalk, type Reading } from './match-walk.js'
-import { CompiledRule, denied, UNKNOWN_SIZE } from './rule.js'
+import { splitFilter } from './cover.js'
+import { decideCover } from './decide-cover.js'
+import { decideMatch, nameQuestion } from './decide-match.js'
+import { findFirstMatch } from './first-match.js'
+import { type Demand, denied, NO_DEMAND, publishDemand, RuleList, subscribeDemand } from './rule.js'
 import { checkRules } from './rule-check.js'
 import {
   describeTopicProblem,
@@ -11,7 +13,8 @@ import {
   topicFilterProblem,
   topicNameProblem,
 } from './topic.js'
-import { insert, TrieNode } from './trie.js'
+import { isReserved, NONE, type Trie } from './trie.js'
+import { buildTrie, type TrieEntry } from './trie-build.js'
 import type { Acl, AclRule, Decision, Principal, PublishFacts, Semantics, SubscribeFacts } from './types.js'
 
 /** Options of {@link compileAcl}. */
@@ -92,19 +95,15 @@ export function compileAcl(acl: Acl, options: CompileOptions = {}): CompiledAcl 
 
 const DEFAULT_MAX_LEVELS: Readonly<Record<Semantics, number>> = { strict: 128, vernemq: 10 }
 
-const MQTT_NAME: Reading = { dollarIsText: false, anyValue: false }
-const VERNEMQ_NAME: Reading = { dollarIsText: false, anyValue: true }
-const VERNEMQ_FILTER: Reading = { dollarIsText: true, anyValue: true }
-
 class Compiled implements CompiledAcl {
   readonly acl: Acl
   readonly semantics: Semantics
   readonly maxLevels: number
-  readonly hasPublishLimits: boolean
-  readonly #reading: Reading
-  readonly #publish: TrieNode | undefined
-  readonly #subscribe: TrieNode | undefined
-  readonly #receive: TrieNode | undefined
+  readonly #publishRules: RuleList
+  readonly #subscribeRules: RuleList
+  #publish: Trie | undefined = undefined
+  #subscribe: Trie | undefined = undefined
+  #receive: Trie | undefined = undefined
 
   constructor(acl: Acl, { semantics = 'strict', maxLevels, unknownPayloadSize = 'refuse' }: CompileOptions) {
     if (semantics !== 'strict' && semantics !== 'vernemq') {
@@ -112,7 +111,6 @@ class Compiled implements CompiledAcl {
     }
     this.acl = acl
     this.semantics = semantics
-    this.#reading = semantics === 'strict' ? MQTT_NAME : VERNEMQ_NAME
     this.maxLevels = maxLevels ?? DEFAULT_MAX_LEVELS[semantics]
     if (!Number.isInteger(this.maxLevels) || this.maxLevels < 1 || this.maxLevels > 1_024) {
       throw new TypeError('"maxLevels" option must be an integer from 1 to 1024')
@@ -121,35 +119,41 @@ class Compiled implements CompiledAcl {
       throw new TypeError("\"unknownPayloadSize\" option must be 'refuse' or 'allow'")
     }
     const { publishAcl, subscribeAcl } = checkRules(acl)
-    this.hasPublishLimits = publishAcl.some(
-      ({ maxQos, maxPayloadSize, allowedRetain }) => (maxQos ?? maxPayloadSize ?? allowedRetain) !== undefined,
-    )
-    const compile = (rules: readonly AclRule[], place: string) =>
-      rules.map((rule, index) => {
-        this.#checkPattern(rule.pattern, `${place}[${index}].pattern`)
-        return new CompiledRule(rule, index, unknownPayloadSize === 'allow')
-      })
-    const publishRules = compile(publishAcl, 'publishAcl')
-    const subscribeRules = compile(subscribeAcl, 'subscribeAcl')
-    this.#publish = this.#trie(publishRules, pattern => pattern)
-    this.#subscribe = this.#trie(subscribeRules, pattern => pattern)
-    this.#receive = this.#subscribe
-    if (semantics === 'vernemq' && subscribeAcl.some(({ pattern }) => pattern.startsWith('$share/'))) {
-      // VerneMQ grants `$share/g/a` by a pattern that spells the prefix out; what is delivered is named `a`.
-      this.#receive = this.#trie(subscribeRules, pattern => parseSubscription(pattern).filter)
+    if (semantics === 'strict') {
+      checkPatterns(publishAcl, 'publishAcl')
+      checkPatterns(subscribeAcl, 'subscribeAcl')
     }
+    this.#publishRules = new RuleList(publishAcl, unknownPayloadSize === 'allow')
+    this.#subscribeRules = new RuleList(subscribeAcl, unknownPayloadSize === 'allow')
+  }
+
+  get hasPublishLimits(): boolean {
+    return this.#publishRules.hasLimits
+  }
+
+  // Tries are made when first asked: many records are held for clients that only publish, or do nothing for long.
+
+  get #publishTrie(): Trie {
+    this.#publish ??= this.#trie(this.#publishRules, whole)
+    return this.#publish
+  }
+
+  get #subscribeTrie(): Trie {
+    this.#subscribe ??= this.#trie(this.#subscribeRules, whole)
+    return this.#subscribe
+  }
+
+  get #receiveTrie(): Trie {
+    this.#receive ??= this.#makeReceiveTrie()
+    return this.#receive
   }
 
   authorizePublish(principal: Principal, topic: string, facts?: PublishFacts): Decision {
-    const invalid = this.#judgeName(topic)
-    if (invalid !== undefined) return invalid
-    // VerneMQ drops a PUBLISH to `$…` before it asks anybody.
-    if (this.semantics === 'vernemq' && topic.charCodeAt(0) === 0x24) return denied('no_matching_rule')
-    if (this.#publish === undefined) return denied('no_matching_rule')
-    const retain = facts?.retain !== undefined && facts.retain !== false
-    return matchWalk
-      .limits(checkedQos(facts?.qos), checkedSize(facts?.payloadSize), retain)
-      .decide(this.#publish, topic, principal, this.#reading)
+    const demand = publishDemand(facts)
+    const allowed = this.#isDropped(topic)
+      ? undefined
+      : this.#allowedAtOnce(this.#publishTrie, principal, topic, demand)
+    return allowed ?? this.#publishInFull(principal, topic, demand)
   }
 
   authorizeSubscribe(principal: Principal, filter: string, facts?: SubscribeFacts): Decision {
@@ -158,25 +162,42 @@ class Compiled implements CompiledAcl {
     const plain = parseSubscription(filter).filter
     if (topicFilterProblem(filter) !== undefined) return denied('filter_invalid')
     if (isTooDeep(plain, this.maxLevels)) return denied('too_deep')
-    if (this.#subscribe === undefined) return denied('no_matching_rule')
-    return decideCover(this.#subscribe, plain, checkedQos(facts?.qos), principal)
+    return decideCover(this.#subscribeTrie, plain, principal, subscribeDemand(facts))
   }
 
   authorizeReceive(principal: Principal, topic: string): Decision {
+    return (
+      this.#allowedAtOnce(this.#receiveTrie, principal, topic, NO_DEMAND) ??
+      this.#judgeName(topic) ??
+      decideMatch(this.#receiveTrie, nameQuestion(topic, principal, false), NO_DEMAND)
+    )
+  }
+
+  /** What is ordinary and allowed by the first rule that matches is decided without a look at anything else. */
+  #allowedAtOnce(trie: Trie, principal: Principal, topic: string, demand: Demand): Decision | undefined {
+    if (typeof topic !== 'string' || isTooDeep(topic, this.maxLevels)) return undefined
+    const index = findFirstMatch(trie, topic, principal)
+    if (index === NONE || trie.list.missedLimit(index, demand) !== undefined) return undefined
+    return trie.list.allowed(index)
+  }
+
+  #publishInFull(principal: Principal, topic: string, demand: Demand): Decision {
     const invalid = this.#judgeName(topic)
     if (invalid !== undefined) return invalid
-    if (this.#receive === undefined) return denied('no_matching_rule')
-    return matchWalk.limits(0, UNKNOWN_SIZE, false).decide(this.#receive, topic, principal, this.#reading)
+    if (this.#isDropped(topic)) return denied('no_matching_rule')
+    return decideMatch(this.#publishTrie, nameQuestion(topic, principal, false), demand)
   }
 
   /** VerneMQ matches the words of the filter as though it were a topic name: `+` admits `#`, and `$` is plain text. */
   #subscribeAsVernemq(principal: Principal, filter: string, facts: SubscribeFacts | undefined): Decision {
     if (vernemqFilterProblem(filter)) return denied('filter_invalid')
     if (isTooDeep(filter, this.maxLevels)) return denied('too_deep')
-    if (this.#subscribe === undefined) return denied('no_matching_rule')
-    return matchWalk
-      .limits(checkedQos(facts?.qos), UNKNOWN_SIZE, false)
-      .decide(this.#subscribe, filter, principal, VERNEMQ_FILTER)
+    return decideMatch(this.#subscribeTrie, nameQuestion(filter, principal, true), subscribeDemand(facts))
+  }
+
+  /** VerneMQ drops a PUBLISH to `$…` before it asks anybody. */
+  #isDropped(topic: string): boolean {
+    return this.semantics === 'vernemq' && typeof topic === 'string' && isReserved(topic)
   }
 
   #judgeName(topic: string): Decision | undefined {
@@ -185,36 +206,40 @@ class Compiled implements CompiledAcl {
     return isTooDeep(topic, this.maxLevels) ? denied('too_deep') : undefined
   }
 
-  #checkPattern(pattern: string, place: string): void {
-    if (this.semantics === 'vernemq') return
-    const problem = plainFilterProblem(pattern)
-    if (problem !== undefined) throw new TopicInvalid(`${place}: ${describeTopicProblem(problem)}`, problem, 'filter')
+  /** VerneMQ grants `$share/g/a` by a pattern that spells the prefix out; what is delivered is named `a`. */
+  #makeReceiveTrie(): Trie {
+    const { rules } = this.#subscribeRules
+    const hasShares = this.semantics === 'vernemq' && rules.some(({ pattern }) => pattern.startsWith('$share/'))
+    return hasShares ? this.#trie(this.#subscribeRules, withoutShare) : this.#subscribeTrie
   }
 
-  #trie(rules: readonly CompiledRule[], filterOf: (pattern: string) => string): TrieNode | undefined {
-    let root: TrieNode | undefined
-    for (const compiled of rules) {
-      const { pattern } = compiled.rule
+  #trie(list: RuleList, filterOf: (pattern: string) => string): Trie {
+    const entries: TrieEntry[] = []
+    for (const [index, { pattern }] of list.rules.entries()) {
       if (this.semantics === 'vernemq' && (vernemqFilterProblem(pattern) || isTooDeep(pattern, this.maxLevels)))
         continue
-      const levels = filterOf(pattern).split('/')
+      const { levels, open } = splitFilter(filterOf(pattern))
       // Deeper than any name that is let through: it can never match, and `#` counts no level of its own.
-      if (levels.length - (levels.at(-1) === '#' ? 1 : 0) > this.maxLevels) continue
-      root ??= new TrieNode(compiled)
-      insert(root, levels, compiled)
+      if (levels.length <= this.maxLevels) entries.push({ index, levels, open })
     }
-    return root
+    return buildTrie(list, entries, this.semantics === 'vernemq')
   }
 }
 
-/** Anything but a QoS that MQTT knows fits no rule. */
-function checkedQos(qos: unknown): number {
-  return qos === undefined ? 0 : qos === 0 || qos === 1 || qos === 2 ? qos : Number.POSITIVE_INFINITY
+function checkPatterns(rules: readonly AclRule[], place: string): void {
+  for (const [index, { pattern }] of rules.entries()) {
+    const problem = plainFilterProblem(pattern)
+    if (problem === undefined) continue
+    throw new TopicInvalid(`${place}[${index}].pattern: ${describeTopicProblem(problem)}`, problem, 'filter')
+  }
 }
 
-/** Neither does a payload size that is none. */
-function checkedSize(size: unknown): number {
-  return size === undefined ? UNKNOWN_SIZE : typeof size === 'number' && size >= 0 ? size : Number.POSITIVE_INFINITY
+function whole(pattern: string): string {
+  return pattern
+}
+
+function withoutShare(pattern: string): string {
+  return parseSubscription(pattern).filter
 }
 
 /** VerneMQ takes `$share` for a filter like any other, save that it wants three levels. */

@@ -8,6 +8,7 @@ const SHARE_PREFIX = '$share/'
 // One class test finds everything that needs a closer look. V8 compiles it apart for one-byte strings, where a
 // surrogate cannot occur; ordinary names pass here in some twenty nanoseconds.
 const SUSPECT_IN_NAME = /[\0+#\ud800-\udfff]/
+const BEYOND_ASCII = /[^\0-\x7f]/
 const SUSPECT_IN_TEXT = /[\0\ud800-\udfff]/
 
 /**
@@ -115,6 +116,31 @@ export function isTooDeep(topic: string, maxLevels: number): boolean {
   return false
 }
 
+/**
+ * Where a level of a name ends that begins at a position; -1 if it holds a character that a name may not have, or the
+ * half of a pair that may be incomplete.
+ */
+export function plainLevelEnd(name: string, at: number): number {
+  for (let end = at; end < name.length; end++) {
+    const code = name.charCodeAt(end)
+    if (code === 0x2f) return end
+    if (isSuspect(code)) return -1
+  }
+  return name.length
+}
+
+/** Whether nothing from a position of a name on needs a closer look. */
+export function isPlainFrom(name: string, at: number): boolean {
+  if (name.length - at > 32) return !SUSPECT_IN_NAME.test(name)
+  for (let end = at; end < name.length; end++) if (isSuspect(name.charCodeAt(end))) return false
+  return true
+}
+
+/** What {@link SUSPECT_IN_NAME} finds, for a few characters: it needs as long to begin as this for ten. */
+function isSuspect(code: number): boolean {
+  return code < 0x2f ? code === 0x2b || code === 0x23 || code === 0 : code >= 0xd800 && code < 0xe000
+}
+
 function textProblem(text: string): TopicProblem | undefined {
   if (!SUSPECT_IN_TEXT.test(text)) return undefined
   if (text.includes('\0')) return 'null_character'
@@ -135,6 +161,7 @@ function wildcardProblem(filter: string): TopicProblem | undefined {
 
 function isTooLong(text: string): boolean {
   if (text.length > MAX_TOPIC_BYTES) return true
+  if (!BEYOND_ASCII.test(text)) return false
   let bytes = 0
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
