@@ -5,10 +5,10 @@ import type { AclRule, Decision, Principal, Qos, Semantics } from '../acl/types.
 import { describeNearest } from '../authorizer/describe.js'
 import { quote } from '../errors.js'
 import { encodeRecordKey } from '../record/key.js'
-import { parseRecord } from '../record/parse.js'
 import type { AclRecord } from '../record/types.js'
 import { collect, integer } from './arguments.js'
-import { CliFault, EXIT, printLine, readInput } from './io.js'
+import { CliFault, EXIT, printLine, readRecord, warnLine } from './io.js'
+import { hashProblem, readStored } from './records/stored.js'
 import { addRedisOptions, openStore } from './redis.js'
 
 interface CheckOptions {
@@ -84,13 +84,17 @@ async function check(path: string | undefined, options: CheckOptions): Promise<v
     return
   }
   const verdicts = decide(found.record, options)
+  const problem = hashProblem(found.record)
   if (options.json) printLine(JSON.stringify({ key: found.key ?? null, results: verdicts }, undefined, 2))
-  else printReport(found, verdicts)
-  process.exitCode = verdicts.every(({ allow }) => allow) ? EXIT.allowed : EXIT.refused
+  else printReport(found, verdicts, problem === undefined)
+  if (problem !== undefined) warnLine(`nobody can log in by this record: ${problem}`)
+  // What was asked for is answered whether or not a client could get so far.
+  const isUseless = verdicts.length === 0 && problem !== undefined
+  process.exitCode = !isUseless && verdicts.every(({ allow }) => allow) ? EXIT.allowed : EXIT.refused
 }
 
 async function fromFile(path: string, { semantics }: CheckOptions): Promise<Found> {
-  return { record: parseRecord(await readInput(path), { semantics }), key: undefined }
+  return { record: await readRecord(path, semantics), key: undefined }
 }
 
 async function fromRedis({ redis, ...options }: CheckOptions): Promise<Found | undefined> {
@@ -102,8 +106,8 @@ async function fromRedis({ redis, ...options }: CheckOptions): Promise<Found | u
   await using store = await openStore({ ...options, redis: redis === true ? REDIS_URL : redis! })
   for (const id of new Set([clientId, '*'])) {
     const key = { mountpoint, clientId: id, username }
-    const record = await store.get(key)
-    if (record !== undefined) return { record, key: encodeRecordKey(key) }
+    const stored = await readStored(store, key)
+    if (stored !== undefined) return { record: stored.record, key: encodeRecordKey(key) }
   }
   return undefined
 }
@@ -132,9 +136,9 @@ function decide(record: AclRecord, options: CheckOptions): Verdict[] {
   ]
 }
 
-function printReport({ record, key }: Found, verdicts: readonly Verdict[]): void {
+function printReport({ record, key }: Found, verdicts: readonly Verdict[], isUsable: boolean): void {
   if (key !== undefined) printLine(`record ${key}`)
-  if (verdicts.length === 0) {
+  if (verdicts.length === 0 && isUsable) {
     const counts = `${record.publishAcl.length} publish and ${record.subscribeAcl.length} subscribe rules`
     printLine(`the record can be used: ${counts}`)
   }

@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
-import { AUTHORIZER_DEFAULTS } from '../authorizer/options.js'
 import { quote, WardenError } from '../errors.js'
-import { parseBcryptHash } from '../password/index.js'
-import type { AclRecord, RecordKey } from '../record/types.js'
+import type { RecordKey } from '../record/types.js'
 import type { RedisFinding, RedisStore } from '../redis/index.js'
 import { EXIT, printLine } from './io.js'
+import { hashProblem } from './records/stored.js'
 import { addStoreOptions, openStore, type StoreArguments } from './redis.js'
 
 interface DoctorOptions extends StoreArguments {
@@ -102,22 +101,16 @@ async function surveyRecords(store: RedisStore, isLint: boolean): Promise<Survey
     if (records === MAX_RECORDS) return { records, isComplete: false, ...(isLint && { complaints }) }
     records++
     if (!isLint) continue
-    const problem = await store.get(key).then(hashProblem, (error: unknown) => {
-      if (error instanceof WardenError && error.code === 'ERR_RECORD_INVALID') return error.message
-      throw error
-    })
+    const problem = await store.get(key).then(
+      record => record && hashProblem(record),
+      (error: unknown) => {
+        if (error instanceof WardenError && error.code === 'ERR_RECORD_INVALID') return error.message
+        throw error
+      },
+    )
     if (problem !== undefined) complaints.push({ key, problem })
   }
   return { records, isComplete: true, ...(isLint && { complaints }) }
-}
-
-/** Why nobody could log in by a record that can be read otherwise. */
-function hashProblem(record: AclRecord | undefined): string | undefined {
-  if (record === undefined) return undefined
-  const hash = parseBcryptHash(record.passhash)
-  if ('problem' in hash) return `passhash: ${hash.problem}`
-  const { fallback: maxCost } = AUTHORIZER_DEFAULTS.maxCost
-  return hash.cost > maxCost ? `passhash: cost ${hash.cost} is above the default maxCost, ${maxCost}` : undefined
 }
 
 function printFindings(findings: readonly RedisFinding[]): void {

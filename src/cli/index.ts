@@ -1,18 +1,18 @@
 #!/usr/bin/env node
 import { Command, CommanderError, Help } from 'commander'
 import { WardenError } from '../errors.js'
+import { remedyFor } from '../redis/remedies.js'
 import { VERSION } from '../version.js'
 import { addCheckCommand } from './check.js'
 import { addDoctorCommand } from './doctor.js'
-import { CliFault, EXIT, warnLine } from './io.js'
+import { CliFault, EXIT, warnLine, watchOutput } from './io.js'
 import { addPasswordCommands } from './password.js'
 import { addPutCommand } from './records/put.js'
 import { addReadCommands } from './records/read.js'
 import { addRemoveCommands } from './records/remove.js'
 import { addServeCommand } from './serve.js'
 
-// Whoever reads the output may stop early, as `head` does.
-process.stdout.on('error', () => process.exit())
+watchOutput()
 
 const program = new Command('mqtt-warden')
   .description(
@@ -52,7 +52,9 @@ function exitCodeOf(error: unknown): number {
     warnLine(error.message)
     return error.exitCode
   }
-  if (error instanceof WardenError) warnLine(`${error.message} (${error.code})`)
-  else warnLine(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  if (error instanceof WardenError) {
+    const remedy = remedyFor(error.message)
+    warnLine(`${error.message}${remedy === undefined ? '' : `; ${remedy}`} (${error.code})`)
+  } else warnLine(error instanceof Error ? (error.stack ?? error.message) : String(error))
   return EXIT.fault
 }

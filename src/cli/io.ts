@@ -1,5 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { text as readText } from 'node:stream/consumers'
+import type { Semantics } from '../acl/types.js'
+import { RecordInvalid } from '../errors.js'
+import { parseRecord } from '../record/parse.js'
+import type { AclRecord } from '../record/types.js'
 
 /** Ends a command with an exit code; the message goes to standard error. */
 export class CliFault extends Error {
@@ -12,10 +16,31 @@ export class CliFault extends Error {
 }
 
 /** What the exit codes of every command mean. */
-export const EXIT = { allowed: 0, refused: 1, fault: 2, unconfirmed: 3, notDurable: 4 } as const
+export const EXIT = { allowed: 0, refused: 1, fault: 2, unconfirmed: 3, notDurable: 4, interrupted: 130 } as const
 
 /** Longest text read from a file or a pipe, in characters. */
 const MAX_INPUT = 2 * 1024 * 1024
+
+let whenLost = (error: NodeJS.ErrnoException): void => {
+  // Whoever reads the output may stop early, as `head` does.
+  if (error.code === 'EPIPE') process.exit()
+  warnLine(`standard output: ${error.message}`)
+  process.exit(EXIT.fault)
+}
+
+/** Ends the process when its output has nowhere to go, unless it was told to outlive that. */
+export function watchOutput(): void {
+  process.stdout.on('error', error => whenLost(error))
+}
+
+/** Lets the process go on without standard output, and say so once on standard error. */
+export function outliveOutput(): void {
+  process.stderr.on('error', () => {})
+  whenLost = error => {
+    whenLost = () => {}
+    warnLine(`standard output: ${error.message}; nothing is logged from here on`)
+  }
+}
 
 export function printLine(line: string): void {
   process.stdout.write(`${printable(line)}\n`)
@@ -66,19 +91,33 @@ async function ask(message: string): Promise<string> {
   const { isCancel, password: promptPassword } = await import('@clack/prompts')
   // On standard error, so that standard output holds nothing but the result.
   const answer = await promptPassword({ message, output: process.stderr })
-  if (isCancel(answer)) throw new CliFault('cancelled')
+  if (isCancel(answer)) throw new CliFault('cancelled', EXIT.interrupted)
   return answer ?? ''
 }
 
 /** Reads a file, or standard input for `-`. */
-export async function readInput(path: string): Promise<string> {
+async function readInput(path: string): Promise<string> {
   if (path === '-' && process.stdin.isTTY) throw new CliFault('no record: name a file, pipe one in, or use --redis')
+  const name = path === '-' ? 'standard input' : path
   try {
     const text = path === '-' ? await readText(process.stdin) : await readFile(path, 'utf8')
-    if (text.length > MAX_INPUT) throw new CliFault(`${path}: larger than ${MAX_INPUT} characters`)
+    if (text.length > MAX_INPUT) throw new CliFault(`${name}: larger than ${MAX_INPUT} characters`)
+    if (text.trim() === '') throw new CliFault(`${name}: is empty`)
     return text
   } catch (error) {
     if (error instanceof CliFault) throw error
-    throw new CliFault(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+    throw new CliFault(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+/** Reads a record from a file, or from standard input for `-`. A mistake in it is told with the name of the file. */
+export async function readRecord(path: string, semantics: Semantics): Promise<AclRecord> {
+  const text = await readInput(path)
+  try {
+    return parseRecord(text, { semantics })
+  } catch (error) {
+    if (error instanceof RecordInvalid)
+      throw new CliFault(`${path === '-' ? 'standard input' : path}: ${error.message}`)
+    throw error
   }
 }

@@ -29,7 +29,7 @@ Examples:
     )
     .action(async ({ cost, prefix }: { cost: number; prefix: string }) => {
       const password = await readPassword({ confirm: true })
-      if (password === '') warnLine('warning: the password is empty')
+      if (password === '') throw new CliFault('the password is empty')
       printLine(await hashPassword(password, { cost, prefix: `$${prefix}$` as BcryptPrefix }))
       if (prefix !== '2a') warnLine(`warning: VerneMQ rejects $${prefix}$ hashes; leave --prefix out for it`)
     })

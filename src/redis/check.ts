@@ -5,6 +5,7 @@ import { type Finding, found, ok, type RedisFinding } from './findings.js'
 import type { KeySpace } from './keys.js'
 import type { Nodes, RecordServer } from './nodes.js'
 import type { RedisSettings } from './options.js'
+import { remedyFor } from './remedies.js'
 import { checkClock, checkRead, checkUses, checkWrite } from './rights.js'
 import { checkSentinels } from './sentinel-check.js'
 import { checkInfo, withoutInfo } from './server-info.js'
@@ -68,16 +69,13 @@ export class SelfCheck {
       const found = await Promise.all(servers.map(server => this.#server(server, probed)))
       return found.flat()
     } catch (error) {
-      const finding = found('connection', 'failed', lossOf(error).message, 'see that Redis runs and can be reached')
-      return [{ server: this.#nodes.place, ...finding }]
+      return [{ server: this.#nodes.place, ...unreached(error) }]
     }
   }
 
   async #server(server: RecordServer, probed: boolean): Promise<readonly RedisFinding[]> {
     const { sentinels } = server
-    const looked = this.#look(server, probed).catch(error => {
-      return [found('connection', 'failed', lossOf(error).message, 'see that Redis runs and can be reached')]
-    })
+    const looked = this.#look(server, probed).catch(error => [unreached(error)])
     const asked = sentinels === undefined ? [] : checkSentinels(sentinels, this.#settings.commandTimeoutMs)
     const findings = (await Promise.all([asked, looked])).flat()
     return findings.map(finding => ({ server: server.place(), ...finding }))
@@ -148,12 +146,17 @@ export class SelfCheck {
   }
 }
 
+function unreached(error: unknown): Finding {
+  const { message } = lossOf(error)
+  return found('connection', 'failed', message, remedyFor(message) ?? 'see that Redis runs and can be reached')
+}
+
 function unheard({ code, message }: CommandFailure): Finding {
   const remedies: { readonly [code: string]: string } = {
     NOPERM: 'grant what the documentation of createRedisStore lists for the watch',
     ERR: "upgrade Redis, leave out the proxy before it, or set invalidation to 'channel'",
   }
-  return found('invalidation', 'failed', `changes are not heard: ${message}`, remedies[code])
+  return found('invalidation', 'failed', `changes are not heard: ${message}`, remedies[code] ?? remedyFor(message))
 }
 
 function inMs(ms: number): string {

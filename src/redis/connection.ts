@@ -70,7 +70,8 @@ export class Connection {
 
   /** Sends commands back to back, with nothing in between. Refusals stand among the replies. */
   async requestAll(commands: readonly Command[], timeoutMs: number): Promise<readonly Reply[]> {
-    if (!this.isUsable) throw new CommandFailure('unsent', 'connection closed', { cause: this.#loss })
+    if (!this.isUsable)
+      throw new CommandFailure('unsent', this.#loss?.message ?? 'connection closed', { cause: this.#loss })
     let fail!: (loss: CommandFailure) => void
     const lost = new Promise<never>((_, reject) => {
       fail = reject

@@ -3,6 +3,7 @@ import type { Connection } from './connection.js'
 import { CommandFailure } from './failure.js'
 import { type Finding, found, ok, type RedisCheck } from './findings.js'
 import type { KeySpace } from './keys.js'
+import { remedyFor } from './remedies.js'
 
 /** Clocks that differ by less are of no account, in milliseconds. */
 const SKEW_MS = 1_000
@@ -47,7 +48,10 @@ export async function checkWrite({ connection, keys, timeoutMs, end }: ProbeCont
   })
   if (refused.length === 0) return ok('write', 'may write records')
   const other = refused.find(({ refusal }) => refusal.code !== 'NOPERM')
-  if (other !== undefined) return found('write', 'warning', other.refusal.message)
+  if (other !== undefined) {
+    const { message } = other.refusal
+    return found('write', 'warning', message, remedyFor(message))
+  }
   const names = refused.map(({ name }) => `+${name}`).join(' ')
   return found('write', 'info', 'may not write records in every way', `to write them from here, grant ${names}`)
 }

@@ -21,12 +21,19 @@ const RECORD = JSON.stringify({
   subscribe_acl: [{ pattern: 'plant/+' }],
 })
 
+const COMMANDS = ['hash', 'verify', 'check', 'doctor', 'put', 'delete', 'ban', 'get', 'list', 'nodes', 'serve']
+
 describe('mqtt-warden', () => {
   it('explains itself and every command', async () => {
-    for (const args of [['--help'], ['hash', '--help'], ['verify', '--help'], ['check', '--help']]) {
-      const { code, stdout } = await cli(args)
+    const { stdout } = await cli(['--help'])
+    const names = [...stdout.matchAll(/^ {2}([a-z]+) .*\S/gm)].map(([, name]) => name!)
+    expect(names).toEqual([...COMMANDS, 'help'])
+    const outcomes = await Promise.all(COMMANDS.map(name => cli([name, '--help'])))
+    for (const [at, { code, stdout: text }] of outcomes.entries()) {
       expect(code).toBe(0)
-      expect(stdout).toContain('Usage: mqtt-warden')
+      expect(text).toContain(`Usage: mqtt-warden ${COMMANDS[at]}`)
+      expect(text).not.toContain('default: false')
+      if (!['hash', 'verify'].includes(COMMANDS[at]!)) expect(text).toContain('redis+sentinel://')
     }
     expect((await cli(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
@@ -38,6 +45,10 @@ describe('mqtt-warden', () => {
     [['check', '--qos', '3'], 'must be an integer from 0 to 2'],
     [['check', '--payload-size', ''], 'must be an integer from 0'],
     [['check', '/nowhere.json'], '/nowhere.json: '],
+    [['check'], 'mqtt-warden: standard input: is empty'],
+    [['check', 'a.json', '--redis', 'redis://h'], 'name a record or --redis, not both'],
+    [['check', '-u', 'u', '--redis'], 'no Redis: give --redis <url> or set REDIS_URL'],
+    [['hash'], 'mqtt-warden: the password is empty'],
   ])('ends %j with 2 and says what is wrong', async (args, message) => {
     const { code, stdout, stderr } = await cli(args as string[])
     expect(stderr).toContain(message)
@@ -114,8 +125,18 @@ describe('mqtt-warden check', () => {
   it('reads a record from standard input and names the place of a mistake', async () => {
     expect((await cli(['check'], RECORD)).code).toBe(0)
     const { code, stderr } = await cli(['check', '-'], RECORD.replace('plant/+', 'plant/#/x'))
-    expect(stderr).toContain("subscribe_acl[0].pattern: '#' must be the last level")
+    expect(stderr).toContain("standard input: subscribe_acl[0].pattern: '#' must be the last level")
     expect(code).toBe(2)
+  })
+
+  it('says that nobody can log in by a record, and what its rules allow all the same', async () => {
+    const record = RECORD.replace(PASSHASH, 'secret')
+    const { code, stderr, stdout } = await cli(['check'], record)
+    expect(stderr).toBe(
+      'mqtt-warden: nobody can log in by this record: passhash: must be a bcrypt hash of 60 characters\n',
+    )
+    expect([code, stdout]).toEqual([1, ''])
+    expect((await cli(['check', '-r', 'plant/7'], record)).code).toBe(0)
   })
 
   it('prints JSON for programs', async () => {

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
@@ -31,6 +32,8 @@ interface Served {
   readonly lines: readonly Line[]
   /** Ends it as an operator would, and resolves with its exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>
+  /** What is on its standard error so far. */
+  errors(): string
 }
 
 const running: Served[] = []
@@ -57,6 +60,7 @@ async function serve(args: readonly string[], env: Readonly<Record<string, strin
     get lines() {
       return lines()
     },
+    errors: () => output().stderr,
     async stop(signal = 'SIGTERM') {
       if (child.exitCode === null) child.kill(signal)
       return (await ended).code
@@ -308,6 +312,43 @@ describe('mqtt-warden serve', () => {
     }
   })
 
+  it('says before it listens that a certificate, its key or an authority cannot be used', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'warden-tls-'))
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(dir, name), text)
+      return join(dir, name)
+    }
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const locked = privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' })
+    const cert = file('cert.pem', CERTIFICATE)
+    const key = file('key.pem', CERTIFICATE_KEY)
+    const other = file('other.pem', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
+    const cases: [string[], string][] = [
+      [['--tls-cert', cert, '--tls-key', other], `--tls-key ${other}: is not the key of the certificate ${cert}`],
+      [['--tls-cert', key, '--tls-key', key], `--tls-cert ${key}: holds no certificate in PEM`],
+      [['--tls-cert', cert, '--tls-key', cert], `--tls-key ${cert}: holds no private key in PEM`],
+      [['--tls-cert', cert, '--tls-key', file('locked.pem', locked.toString())], 'needs a passphrase: take it off'],
+      [['--tls-cert', cert, '--tls-key', key, '--tls-client-ca', key], `--tls-client-ca ${key}: holds no certificate`],
+    ]
+    try {
+      for (const [args, message] of cases) {
+        const { code, stderr } = await ending(['--redis', redis.url, ...args])
+        expect(stderr).toContain(message)
+        expect(code).toBe(2)
+      }
+    } finally {
+      rmSync(dir, { recursive: true })
+    }
+  })
+
+  it('says in its log what to do about a Redis that lets nobody in', async () => {
+    const served = await serve(['--redis', redis.url.replace('//', '//nobody:hidden@')])
+    const trouble = () => served.lines.find(({ place }) => place === 'store: redis link')
+    await eventually(() => trouble() !== undefined, 'the trouble is logged')
+    expect(trouble()).toMatchObject({ remedy: 'see the user name and the password', code: 'ERR_STORE_UNAVAILABLE' })
+    expect(JSON.stringify(served.lines)).not.toContain('hidden')
+  })
+
   it('tells the nodes of VerneMQ that a right is gone', async () => {
     const calls: string[] = []
     const node = createServer((req, res) => {
@@ -348,10 +389,24 @@ describe('mqtt-warden serve', () => {
     })
   })
 
+  it('outlives whoever reads its log', async () => {
+    const served = await serve(['--redis', redis.url])
+    served.child.stdout!.destroy()
+    const login = { clientid: 'pump-1', username: 'plant', password: 'wrong' }
+    const isSaid = async (): Promise<boolean> => {
+      await post(`${served.url}/mosquitto/getuser`, login)
+      return served.errors().includes('nothing is logged from here on')
+    }
+    await eventually(isSaid, 'it says that its log is lost')
+    expect((await get(`${served.url}/health/ready`)).status).toBe(200)
+    expect(await served.stop()).toBe(0)
+    expect(served.errors().match(/mqtt-warden:/g)).toHaveLength(1)
+  })
+
   it('ends with 2 and says so when the port is taken', async () => {
     const { url } = await serve(['--redis', redis.url])
     const { code, stderr } = await ending(['--redis', redis.url, '--port', new URL(url).port])
-    expect(stderr).toMatch(/^mqtt-warden: cannot listen: .*EADDRINUSE/)
+    expect(stderr).toMatch(/^mqtt-warden: cannot listen: .*EADDRINUSE.*; end whatever listens there/)
     expect(code).toBe(2)
   })
 

@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { hashPassword } from '../../password/index.js'
-import { parseRecord } from '../../record/parse.js'
 import type { AclRecord, RecordKey } from '../../record/types.js'
 import type { RedisStore } from '../../redis/index.js'
 import { collect } from '../arguments.js'
-import { CliFault, readInput, readPassword } from '../io.js'
+import { CliFault, readPassword, readRecord } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
+import { readStored } from './stored.js'
 import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
 interface PutArguments extends StoreArguments, WriteArguments {
@@ -76,11 +76,11 @@ async function fromFile(options: PutArguments): Promise<Draft> {
   if (FLAGS.some(name => options[name] !== undefined) || options.password || options.passwordStdin) {
     throw new CliFault('--file holds the whole record: no other option may say what is in it')
   }
-  return { record: parseRecord(await readInput(options.file!), { semantics: options.semantics }) }
+  return { record: await readRecord(options.file!, options.semantics) }
 }
 
 async function fromFlags(store: RedisStore, key: RecordKey, options: PutArguments): Promise<Draft> {
-  const stored = await store.getStored(key)
+  const stored = await readStored(store, key)
   const passhash = await newPasshash(options, stored === undefined)
   const { expiresAt: before, ...base } = stored?.record ?? { passhash: '', publishAcl: [], subscribeAcl: [] }
   const { publish, subscribe, expiresAt = before ?? 'never' } = options

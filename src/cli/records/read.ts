@@ -4,6 +4,7 @@ import { serializeRecord } from '../../record/serialize.js'
 import type { NodeInfo } from '../../store/types.js'
 import { CliFault, EXIT, inSeconds, printLine, printTable, warnLine } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
+import { readStored } from './stored.js'
 
 interface GetArguments extends StoreArguments {
   readonly mountpoint: string
@@ -60,7 +61,7 @@ async function runGet(clientId: string, username: string, options: GetArguments)
   await using store = await openStore(options)
   for (const id of new Set([clientId, '*'])) {
     const key = { mountpoint: options.mountpoint, clientId: id, username }
-    const stored = await store.getStored(key)
+    const stored = await readStored(store, key)
     if (stored === undefined) continue
     const text = encodeRecordKey(key)
     const record: unknown = JSON.parse(serializeRecord(stored.record))

@@ -10,6 +10,7 @@ import type { RedisStore } from '../../redis/index.js'
 import type { StoredRecord } from '../../store/types.js'
 import { CliFault, EXIT, warnLine } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
+import { readStored } from './stored.js'
 import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
 interface RemoveArguments extends StoreArguments, WriteArguments {
@@ -73,7 +74,7 @@ async function runBan(clientId: string, username: string, options: BanArguments)
   if (clientId === '*') throw new CliFault("'*' is no device: delete its record to keep all of them out")
   const key = { mountpoint: options.mountpoint, clientId, username }
   await using store = await openStore(options)
-  const stored = await store.getStored(key)
+  const stored = await readStored(store, key)
   const ban = stored && banOf(stored.record)
   const conditions: RemoveArguments = { ...options, ifMatch: options.ifMatch ?? stored?.digest ?? null }
   if (options.lift) {

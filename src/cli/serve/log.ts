@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { type Authorizer, type DeniedEvent, describeDenial } from '../../authorizer/index.js'
+import { remedyFor } from '../../redis/remedies.js'
 
 type Level = 'info' | 'warn' | 'error'
 
@@ -58,7 +59,9 @@ export class Log {
     if (suppressed === undefined) return
     const { code } = (error ?? {}) as { code?: unknown }
     const message = error instanceof Error ? error.message : String(error)
-    this.line('error', 'error', { place, message, ...(typeof code === 'string' && { code }), ...counted(suppressed) })
+    const remedy = remedyFor(message)
+    const more = { ...(typeof code === 'string' && { code }), ...(remedy !== undefined && { remedy }) }
+    this.line('error', 'error', { place, message, ...more, ...counted(suppressed) })
   }
 
   /** A refusal, with everything that explains it. One client cannot crowd out the others. */

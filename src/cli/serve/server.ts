@@ -1,24 +1,21 @@
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAuthorizer } from '../../authorizer/index.js'
-import { createEndpointServer, type EndpointServerOptions } from '../../endpoint/index.js'
-import { CliFault } from '../io.js'
+import { createEndpointServer } from '../../endpoint/index.js'
+import { CliFault, outliveOutput } from '../io.js'
 import { asFault, openStore, type StoreArguments } from '../redis.js'
 import { createEndpoints, enforce } from './endpoints.js'
 import { Health } from './health.js'
 import { Log } from './log.js'
 import { Metrics } from './metrics.js'
 import { createListener, type Page } from './routes.js'
+import { readTls, type TlsFiles } from './tls.js'
 
 /** What `serve` was told, checked as far as the command line goes. */
-export interface ServerOptions extends StoreArguments {
+export interface ServerOptions extends StoreArguments, TlsFiles {
   readonly port: number
   readonly listen: string
-  readonly tlsCert?: string
-  readonly tlsKey?: string
-  readonly tlsClientCa?: string
   readonly secret: string | undefined
   readonly unknownFacts: 'refuse' | 'allow'
   readonly goAuthMode: 'status' | 'json' | 'text'
@@ -28,6 +25,14 @@ export interface ServerOptions extends StoreArguments {
 
 /** Longest wait for requests under way, in milliseconds; a login takes 10 s at most. */
 const STOP_MS = 12_000
+
+/** What to do about an address that cannot be listened on, by the code of the error. */
+const LISTEN_REMEDIES: { readonly [code: string]: string } = {
+  EADDRINUSE: 'end whatever listens there, perhaps another "serve", or choose another --port',
+  EACCES: 'choose a --port from 1024 on, or allow the process lower ones',
+  EADDRNOTAVAIL: '--listen must name an address of this machine',
+  ENOTFOUND: '--listen must name an address of this machine',
+}
 
 /** Runs until a signal says stop. Resolves when everything is closed. */
 export async function runServer(options: ServerOptions): Promise<void> {
@@ -49,6 +54,7 @@ export async function runServer(options: ServerOptions): Promise<void> {
   const endpoints = asFault(() => createEndpoints(counting, options, log, enforced?.enforcement))
   const server = asFault(() => createEndpointServer({ node: createListener({ endpoints, pages }, metrics) }, tls))
   await listen(server, options)
+  outliveOutput()
   log.line('info', 'start', { url: urlOf(server, tls.tls !== undefined), pid: process.pid })
   const signal = await stopSignal()
   health.isStopping = true
@@ -62,28 +68,14 @@ function urlOf(server: Server, isTls: boolean): string {
   return `${isTls ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }
 
-async function readTls({ tlsCert, tlsKey, tlsClientCa }: ServerOptions): Promise<EndpointServerOptions> {
-  if (tlsCert === undefined || tlsKey === undefined) return {}
-  const [cert, key] = [await readPem(tlsCert), await readPem(tlsKey)]
-  if (tlsClientCa === undefined) return { tls: { cert, key } }
-  // Connections without a certificate are let in, for the pages; the endpoints refuse them.
-  return { tls: { cert, key, ca: await readPem(tlsClientCa), requestCert: true, rejectUnauthorized: false } }
-}
-
-async function readPem(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    throw new CliFault(`${path}: ${(error as Error).message}`)
-  }
-}
-
 async function listen(server: Server, { port, listen: host }: ServerOptions): Promise<void> {
   try {
     server.listen(port, host)
     await once(server, 'listening')
   } catch (error) {
-    throw new CliFault(`cannot listen: ${(error as Error).message}`)
+    const { code = '', message } = error as NodeJS.ErrnoException
+    const remedy = LISTEN_REMEDIES[code]
+    throw new CliFault(`cannot listen: ${message}${remedy === undefined ? '' : `; ${remedy}`}`)
   }
 }
 
