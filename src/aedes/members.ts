@@ -104,6 +104,15 @@ export class Members {
     return member
   }
 
+  /**
+   * Puts the listener of a connection on once more, when another has come off. A list keeps the room it ever had, which is
+   * for twenty where there were three; of two it is made anew.
+   */
+  listenAnew({ conn }: BrokerClient): void {
+    conn.off('close', this.#onClose)
+    conn.on('close', this.#onClose)
+  }
+
   /** The member that holds a client id, also while its login is not finished. */
   holder(clientId: string): Member | undefined {
     return this.#holders.get(clientId)

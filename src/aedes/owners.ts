@@ -23,10 +23,16 @@ export interface Ownership {
   readonly holders: Readonly<Record<string, string>>
 }
 
+/** The last owner made: the clients of one account, which come in their thousands, share it. */
+let latest: SessionOwner = { mountpoint: '', username: '', kind: 'anonymous' }
+
 /** The owner that a login makes. */
 export function ownerOf({ principal: { mountpoint, username }, recordKey }: Session): SessionOwner {
   const kind = recordKey === undefined ? 'anonymous' : recordKey.clientId === '*' ? 'wildcard' : 'exact'
-  return { mountpoint, username, kind }
+  if (latest.kind !== kind || latest.username !== username || latest.mountpoint !== mountpoint) {
+    latest = { mountpoint, username, kind }
+  }
+  return latest
 }
 
 const RANK = { anonymous: 0, wildcard: 1, exact: 2 } as const

@@ -45,7 +45,8 @@ export interface OtherHolder {
 export class OwnerRegistry {
   /** Name of this node among all; new with every start, since its clients are. */
   readonly node: string = randomUUID()
-  readonly #alone: Record<string, string> = { [this.node]: '' }
+  /** The last holders made: clients that come from one address share them. */
+  #alone: Ownership['holders'] = { [this.node]: '' }
   readonly #shared: SharedState
   readonly #prefix: string
   readonly #leaseMs: number
@@ -115,10 +116,13 @@ export class OwnerRegistry {
 
   /** Holders of a client id: this node alone. */
   heldFrom(address: string): Ownership['holders'] {
-    // A copy of an object with the key takes a fraction of the time of a new one.
-    const holders = { ...this.#alone }
-    holders[this.node] = address
-    return holders
+    if (this.#alone[this.node] !== address) {
+      // A copy of an object with the key takes a fraction of the time of a new one.
+      const holders: Record<string, string> = { ...this.#alone }
+      holders[this.node] = address
+      this.#alone = holders
+    }
+    return this.#alone
   }
 
   /** What is there now. */
