@@ -18,6 +18,10 @@ const MAX_NODES = '10000'
 /** After it the list goes, should nobody be left to write it. Longer than any lease, in milliseconds. */
 const LIST_MS = '172800000'
 
+/** Member of the list that tells when it was lost, by a score above all leases. Older nodes take it for no node. */
+const LOST = 'lost'
+const LOST_SCORE = 1_000_000_000_000_000
+
 /** Latest moment that a `Date` can hold, in Unix milliseconds. */
 const MAX_DATE_MS = 8_640_000_000_000_000
 
@@ -43,6 +47,13 @@ interface Member {
   readonly leaseMs: number
 }
 
+/** What stands in the list. */
+export interface NodeList {
+  readonly nodes: readonly NodeInfo[]
+  /** Milliseconds since nodes were lost from it before their time, e.g. since everything was flushed. */
+  readonly lostMs?: number
+}
+
 /**
  * The nodes that are alive: one sorted set, by the moment on the server's clock up to which each counts. Nobody's own
  * clock matters, and to list them costs what they are, not what else is in Redis.
@@ -53,6 +64,8 @@ export class Leases {
   #leaseMs: number | undefined
   /** What stands in the list. */
   #listed: Member | undefined
+  /** Up to when it does so, on the server's clock. */
+  #listedUntil = 0
   /** What may stand there: its writing was not answered. It is written again before anything else is. */
   #sent: Member | undefined
   #timer: NodeJS.Timeout | undefined
@@ -120,12 +133,17 @@ export class Leases {
   }
 
   async list(): Promise<readonly NodeInfo[]> {
+    return (await this.look()).nodes
+  }
+
+  async look(): Promise<NodeList> {
     const { sender, keys } = this.#context
     const now = await this.#now()
     const range = ['zrangebyscore', keys.nodesKey, String(now), '+inf', 'withscores', 'limit', '0', MAX_NODES] as const
     const [reply] = await sender.send(keys.nodesKey, [range])
     const flat = (Array.isArray(reply) ? reply : []).map(String)
     const nodes = new Map<string, NodeInfo>()
+    const lostAt = Number(flat[flat.indexOf(LOST) + 1]) - LOST_SCORE
     for (const [at, member] of flat.entries()) {
       const node = at % 2 === 0 ? readAnnouncement(member) : undefined
       if (node === undefined) continue
@@ -133,25 +151,30 @@ export class Leases {
       // One that is just saying something new may be there twice.
       if (seenMs <= (nodes.get(node.id)?.seenMs ?? Infinity)) nodes.set(node.id, { ...node, seenMs })
     }
-    return [...nodes.values()]
+    return { nodes: [...nodes.values()], ...(flat.includes(LOST) && { lostMs: Math.max(0, now - lostAt) }) }
   }
 
   async #write(leaseMs: number): Promise<void> {
     const { sender, keys } = this.#context
     const { nodesKey } = keys
     const now = await this.#now()
+    const isCertain = this.#sent === undefined && now < this.#listedUntil
     const member = this.#sent ?? this.#announce(leaseMs)
     this.#sent = member
     const former = this.#listed
     const zrem: Command[] = former === undefined || former.text === member.text ? [] : [['zrem', nodesKey, former.text]]
-    await sender.send(nodesKey, [
+    const [added, , , removed] = await sender.send(nodesKey, [
       ['zadd', nodesKey, String(now + member.leaseMs), member.text],
       ['zremrangebyscore', nodesKey, '-inf', `(${now}`],
       ['pexpire', nodesKey, LIST_MS],
       ...zrem,
     ])
     this.#listed = member
+    this.#listedUntil = now + member.leaseMs
     this.#sent = undefined
+    // Others may be gone from it as well, and may not be back for as long as they go on by what they knew.
+    const isLost = former !== undefined && (zrem.length > 0 ? removed === 0 : added === 1)
+    if (isLost && isCertain) await sender.send(nodesKey, [['zadd', nodesKey, String(LOST_SCORE + now), LOST]])
   }
 
   #announce(leaseMs: number): Member {
@@ -170,6 +193,7 @@ export class Leases {
         const texts = [this.#listed, this.#sent].flatMap(member => member?.text ?? [])
         if (texts.length > 0) await sender.send(keys.nodesKey, [['zrem', keys.nodesKey, ...texts]])
         this.#listed = this.#sent = undefined
+        this.#listedUntil = 0
       })
       // It ends by itself.
       .catch(() => {})

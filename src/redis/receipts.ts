@@ -5,6 +5,7 @@ import { type Answer, type Ask, MAX_ANSWER_BYTES, readAnswer, writeAsk } from '.
 import type { Asks } from './asks.js'
 import { lossOf } from './failure.js'
 import type { KeySpace } from './keys.js'
+import type { NodeList } from './leases.js'
 import type { Sender } from './send.js'
 import { pause } from './time.js'
 
@@ -54,11 +55,14 @@ export class Receipts {
     const fail = (error: unknown): void => {
       failed = `the nodes cannot be asked: ${lossOf(error).message}`
     }
+    const doubt = (list: NodeList): void => {
+      failed ??= this.#doubtOf(list)
+    }
     const { leaseMs } = asks.leases
     if (leaseMs !== undefined) roll.call([{ id: self, seenMs: 0, leaseMs }])
     // The answer of this process needs no Redis to travel, and its listeners have a limit of their own.
     const own = leaseMs === undefined ? undefined : this.#answer(wanted, roll)
-    const others = this.#ask(wanted, roll, stop.signal).catch(fail)
+    const others = this.#ask(wanted, { roll, doubt, signal: stop.signal }).catch(fail)
     await Promise.race([Promise.all([own, others]), pause(wanted.timeoutMs, stop.signal)])
     stop.abort()
     return composeReceipt(wanted.digest, { rows: roll.rows(), silentNodes: roll.silent(), failed })
@@ -71,14 +75,12 @@ export class Receipts {
     if (completed !== undefined) roll.answered(self, await completed)
   }
 
-  async #ask(wanted: Wanted, roll: Roll, signal: AbortSignal): Promise<void> {
+  async #ask(wanted: Wanted, { roll, doubt, signal }: Asking): Promise<void> {
     const { sender, keys, asks, self, announce } = this.#context
     await asks.leases.settled()
-    const present = await asks.leases.list()
-    roll.call(present)
-    // Whatever keeps this process from announcing itself, e.g. a Redis that is full, may keep others from it.
-    const isKnown = !asks.leases.isHeld || present.some(({ id }) => id === self)
-    if (!isKnown) throw new Error('this process itself is not in their list, so others may be missing')
+    const present = await asks.leases.look()
+    doubt(present)
+    roll.call(present.nodes)
     const others = () => roll.unfinished().filter(node => node !== self)
     if (others().length === 0) return
     const id = randomUUID()
@@ -89,6 +91,8 @@ export class Receipts {
     let calledAt = performance.now()
     for (let waitMs = LOOK.minMs; ; waitMs = Math.min(LOOK.maxMs, waitMs * 1.5)) {
       const asked = others()
+      // A loss of the list may have been noticed only now.
+      if (asked.length === 0) doubt(await asks.leases.look())
       if (asked.length === 0 || signal.aborted) return
       await pause(waitMs, signal)
       const looks = asked.map(node => ['getrange', keys.rowKey(id, node), '0', String(MAX_ANSWER_BYTES - 1)] as const)
@@ -103,6 +107,25 @@ export class Receipts {
       roll.recall(await asks.leases.list(), self)
     }
   }
+
+  /** Why a list may lack nodes that decide. */
+  #doubtOf({ nodes, lostMs = Number.POSITIVE_INFINITY }: NodeList): string | undefined {
+    const { asks, self } = this.#context
+    // Whatever keeps this process from announcing itself, e.g. a Redis that is full, may keep others from it.
+    if (asks.leases.isHeld && !nodes.some(({ id }) => id === self)) {
+      return 'this process itself is not in the list of nodes: others may be missing'
+    }
+    if (lostMs >= Math.max(0, ...nodes.map(({ leaseMs }) => leaseMs))) return undefined
+    return `the list of nodes was lost ${Math.round(lostMs / 1_000)} s ago: some may be missing`
+  }
+}
+
+/** What a question takes along. */
+interface Asking {
+  readonly roll: Roll
+  readonly signal: AbortSignal
+  /** Looks at whether all nodes are listed. */
+  doubt(list: NodeList): void
 }
 
 /** When a node was last heard, and when that was said. */

@@ -191,6 +191,23 @@ describe('a node', () => {
     await present(store, 'n1')
   })
 
+  it('is believed to be one of all only when the list of nodes was not lost of late', async () => {
+    const admin = adminOf(server)
+    await startLocal(() => stores.create(server.url, { nodeName: 'n1' }))
+    const writer = stores.create(server.url)
+    await present(writer, 'n1')
+    await admin.flushall()
+    await present(writer, 'n1')
+    const { receipt } = await writer.put(SHARED, recordOf('a'), { receipt: { timeoutMs: 5_000 } })
+    expect(receipt).toMatchObject({ confirmed: false, rows: [{ digest: expect.any(String) }], silent: [] })
+    expect(receipt!.failed).toMatch(/^the list of nodes was lost \d s ago: some may be missing$/)
+    // Those that are missing have ceased to decide by what they knew.
+    await eventually(async () => {
+      const again = await writer.put(SHARED, recordOf('b'), { receipt: { timeoutMs: 5_000 } })
+      return again.receipt?.confirmed === true
+    }, 'all that decide are back')
+  })
+
   it('takes part through the channel as well, where tracking is refused', async () => {
     const writer = stores.create(server.url, { invalidation: 'channel' })
     await startLocal(() => stores.create(server.url, { nodeName: 'n1', invalidation: 'channel' }))

@@ -62,7 +62,7 @@ const reasons = [
 describe.each(reasons)('a Redis that takes no writes ($code)', ({ code, begin, takesDelete }) => {
   async function node(): Promise<RedisStore> {
     const store = stores.create(server.url, { nodeName: 'n1', heartbeatMs: 50 })
-    store.watch(() => {}, { decidesForMs: 60_000 })
+    store.watch(() => {}, { decidesForMs: 500 })
     await new Heard(store).live()
     await present(store, 'n1')
     return store
