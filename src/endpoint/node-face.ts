@@ -188,15 +188,16 @@ export class NodeExchange implements EndpointRequest, Timed {
  */
 function write(res: ServerResponse, body: string): void {
   const { socket } = res
-  if (socket !== null && body !== '') {
-    // Or `write` would hold the socket back until the end of the turn.
-    socket.cork()
-    res.write(body)
-    socket.uncork()
-    res.end()
-  } else {
+  // A response that waits for an earlier one of its connection has no socket yet.
+  if (!socket || body === '') {
     res.end(body)
+    return
   }
+  // Or `write` would hold the socket back until the end of the turn.
+  socket.cork()
+  res.write(body)
+  socket.uncork()
+  res.end()
 }
 
 /** Whether the peer has shown a certificate that the server accepts. */
