@@ -5,11 +5,11 @@ import { slotOf } from '../../src/redis/slots.js'
 import { recordOf } from '../contract/record-store.js'
 import { type ClusterMember, type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
 import { slotOfRecord, Targets, THIRDS, writeOn } from './cluster-support.js'
-import { Heard, Stores, textOf } from './support.js'
+import { FAST, Heard, PATIENT, Stores, textOf } from './support.js'
 
 let cluster: RedisCluster
 const targets = new Targets()
-const stores = new Stores()
+const stores = new Stores(PATIENT)
 
 afterEach(async () => {
   await stores.close()
@@ -88,7 +88,7 @@ describe('a Redis store on a Cluster', () => {
   })
 
   it('is blind while one of the links is down', async () => {
-    const heard = new Heard(stores.create(targets.of(cluster.members)))
+    const heard = new Heard(stores.create(targets.of(cluster.members), FAST))
     await heard.live()
     const { server } = cluster.members[1]!
     server.freeze()

@@ -14,6 +14,9 @@ export const FAST: RedisStoreOptions = {
   reconnectMaxMs: 50,
 }
 
+/** For links that must not fail, however busy the machine is. */
+export const PATIENT: RedisStoreOptions = { heartbeatTimeoutMs: 10_000, commandTimeoutMs: 10_000 }
+
 /** Text of a record with one publish rule, as any tool might write it. */
 export const textOf = (pattern: string): string =>
   JSON.stringify({
@@ -87,9 +90,15 @@ export function splitTemplate(ports: { readonly data: number; readonly link: num
 /** Stores of one test, closed together. */
 export class Stores {
   readonly #stores: RedisStore[] = []
+  readonly #options: RedisStoreOptions
+
+  /** @param options What else than {@link FAST} holds where nothing is said. */
+  constructor(options: RedisStoreOptions = {}) {
+    this.#options = options
+  }
 
   create(target: RedisTarget, options: RedisStoreOptions = {}): RedisStore {
-    const store = createRedisStore(target, { ...FAST, ...options })
+    const store = createRedisStore(target, { ...FAST, ...this.#options, ...options })
     this.#stores.push(store)
     return store
   }

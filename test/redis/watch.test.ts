@@ -6,14 +6,14 @@ import { encodeRecordKey } from '../../src/record/index.js'
 import { key, recordOf } from '../contract/record-store.js'
 import { eventually } from '../helpers/eventually.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
-import { Heard, Stores, textOf } from './support.js'
+import { FAST, Heard, PATIENT, Stores, textOf } from './support.js'
 
 const KEY = key('1528361231', '101')
 const NAME = encodeRecordKey(KEY)
 
 let server: RedisServer
 let tool: Redis
-const stores = new Stores()
+const stores = new Stores(PATIENT)
 
 beforeAll(async () => {
   server = await startRedisServer()
@@ -145,7 +145,7 @@ describe('a Redis store that is watched', () => {
   })
 
   it('leaves nothing but short-lived beats in Redis', async () => {
-    const heard = new Heard(stores.create(server.url))
+    const heard = new Heard(stores.create(server.url, FAST))
     await heard.until('beats were answered', () => heard.count('link') >= 3)
     const names = await tool.keys('*')
     expect(names.length).toBeGreaterThan(0)
