@@ -26,7 +26,7 @@ export function createChannel({ keys, settings, lane }: SourceContext): Arm {
     return async () => {
       const timeoutMs = settings.heartbeatTimeoutMs
       const beat = keys.beatKey('')
-      const through = await lane.acquire(timeoutMs, true)
+      const through = await lane().acquire(timeoutMs, true)
       await beats.await(beat, timeoutMs, () => {
         return publish(channel, beat, command => through.request(command, timeoutMs))
       })

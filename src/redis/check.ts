@@ -133,7 +133,7 @@ export class SelfCheck {
   async #probe(server: RecordServer): Promise<number> {
     const settings = this.#settings
     const connection = await server.open('check', this.#closing.signal)
-    const context = { settings, keys: this.#keys, lane: server.lane, keyEnd: () => server.keyEnd() }
+    const context = { settings, keys: this.#keys, lane: () => server.lane, keyEnd: () => server.keyEnd() }
     try {
       const prove = await createSource(context)(connection, { changed() {}, unknown() {}, dropped() {} })
       const sentAt = performance.now()

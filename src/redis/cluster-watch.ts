@@ -1,6 +1,7 @@
 import { StoreUnavailable } from '../errors.js'
 import type { StoreLink } from '../store/types.js'
 import { CommandFailure, lossOf } from './failure.js'
+import { Heard } from './heard.js'
 import type { KeySpace } from './keys.js'
 import { Link, type LinkEvents } from './link.js'
 import type { RedisSettings } from './options.js'
@@ -101,7 +102,7 @@ export class ClusterWatch {
     return new Link({
       settings,
       place: () => place,
-      arm: createSource({ settings, keys, lane: nodes.laneAt(place), keyEnd }),
+      arm: createSource({ settings, keys, lane: () => nodes.laneAt(place), keyEnd }),
       open: signal => nodes.open(place, 'link', signal),
       verify: async () => compare(await nodes.ask(place, settings.heartbeatTimeoutMs)),
       events: {
@@ -118,32 +119,5 @@ export class ClusterWatch {
         },
       },
     })
-  }
-}
-
-/** Up to which moment the changes of all masters have been heard: that of the link that is furthest behind. */
-class Heard {
-  readonly #masters: number
-  readonly #events: LinkEvents
-  readonly #until: Map<string, number> = new Map()
-  #told = -Infinity
-
-  constructor(masters: number, events: LinkEvents) {
-    this.#masters = masters
-    this.#events = events
-  }
-
-  live(place: string, at: number): void {
-    this.#until.set(place, at)
-    if (this.#until.size < this.#masters) return
-    const until = Math.min(...this.#until.values())
-    if (until <= this.#told) return
-    this.#told = until
-    this.#events.live(until)
-  }
-
-  blind(place: string): void {
-    this.#until.delete(place)
-    this.#events.blind()
   }
 }

@@ -118,9 +118,7 @@ export class ClusterNodes implements Nodes, ClusterView {
 
   /** Asks one node for its view, and adopts it. */
   async ask(place: string, timeoutMs: number): Promise<Topology> {
-    const connection = await this.laneAt(place).acquire(timeoutMs)
-    const reply = await connection.request(['cluster', 'slots'], timeoutMs)
-    this.#topology = readTopology(reply, addressOf(place), this.#options)
+    this.#topology = await this.#view(place, timeoutMs)
     return this.#topology
   }
 
@@ -142,16 +140,25 @@ export class ClusterNodes implements Nodes, ClusterView {
   async #askAny(): Promise<Topology> {
     const known = this.#topology?.masters.map(({ place }) => place) ?? []
     const asked = [...new Set([...known, ...this.#seeds])].map(place =>
-      this.ask(place, this.#settings.commandTimeoutMs),
+      this.#view(place, this.#settings.commandTimeoutMs),
     )
     try {
       const topology = await Promise.any(asked)
+      // Not those that come later: one may be of a node that was left alone with an old view.
+      this.#topology = topology
       void Promise.allSettled(asked).then(() => this.#closeUnused())
       return topology
     } catch (error) {
       const cause = lossOf((error as AggregateError).errors[0])
       throw new CommandFailure('unsent', `no cluster node can be asked: ${cause.message}`, { cause })
     }
+  }
+
+  /** How one node sees the Cluster. */
+  async #view(place: string, timeoutMs: number): Promise<Topology> {
+    const connection = await this.laneAt(place).acquire(timeoutMs)
+    const reply = await connection.request(['cluster', 'slots'], timeoutMs)
+    return readTopology(reply, addressOf(place), this.#options)
   }
 
   /** Gives up the lanes to nodes that are masters no more. */

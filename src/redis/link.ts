@@ -27,8 +27,8 @@ export type Arm = (connection: Connection, news: News) => Promise<Prove>
 export interface SourceContext {
   readonly settings: RedisSettings
   readonly keys: KeySpace
-  /** Way to the data of that server. */
-  readonly lane: Lane
+  /** Way to the data of that server. Asked for each time: one that was not needed for a while is closed. */
+  readonly lane: () => Lane
   /** Put behind each beat's key, so that the server owns it: a hash tag in a Cluster, `''` elsewhere. */
   readonly keyEnd: () => string
 }

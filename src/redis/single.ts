@@ -61,7 +61,7 @@ export class SingleNode implements Nodes {
       events,
       place: () => server.place,
       open: signal => server.open('link', signal),
-      arm: createSource({ settings, keys: this.#keys, lane: this.#lane, keyEnd: () => '' }),
+      arm: createSource({ settings, keys: this.#keys, lane: () => this.#lane, keyEnd: () => '' }),
       verify: async () => server.verify?.(),
     })
     this.#links.add(link)

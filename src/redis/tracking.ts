@@ -91,7 +91,7 @@ class Beat {
     const { keys, settings, lane, keyEnd } = this.#context
     const timeoutMs = settings.heartbeatTimeoutMs
     const key = keys.beatKey(keyEnd())
-    const connection = await lane.acquire(timeoutMs, true)
+    const connection = await lane().acquire(timeoutMs, true)
     await this.#returned.await(key, timeoutMs, async () => {
       const [reply] = await connection.requestAll([['set', key, '', 'px', String(timeoutMs)]], timeoutMs)
       if (!(reply instanceof CommandFailure)) return
@@ -103,7 +103,7 @@ class Beat {
   async #ask(): Promise<void> {
     const { keys, settings, lane, keyEnd } = this.#context
     const timeoutMs = settings.heartbeatTimeoutMs
-    const connection = await lane.acquire(timeoutMs, true)
+    const connection = await lane().acquire(timeoutMs, true)
     const id = String(this.#clientId)
     const listed = await connection.request(['client', 'list', 'id', id], timeoutMs)
     if (!isTracked(listed, id)) throw new CommandFailure('refused', 'redis no longer tracks keys for the link')
