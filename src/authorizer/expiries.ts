@@ -1,5 +1,6 @@
 import { MinHeap } from './heap.js'
 import type { LiveSession } from './session.js'
+import { TURN } from './turn.js'
 
 /** Sessions that end within so many milliseconds of each other are ended together, none of them early. */
 const STEP_MS = 10
@@ -71,13 +72,19 @@ export class Expiries {
 
   #look(): void {
     const now = this.#now()
+    // Those of one record end together, and may be very many.
+    let left = TURN
     let next = this.#heap.first
     while (next !== undefined && (next <= now || !this.#byMoment.has(next))) {
-      this.#heap.shift()
-      for (const session of [...(this.#byMoment.get(next) ?? [])]) {
+      for (const session of this.#byMoment.get(next) ?? []) {
+        if (left-- === 0) {
+          setImmediate(() => this.#look())
+          return
+        }
         this.forget(session)
         this.#end(session)
       }
+      this.#heap.shift()
       next = this.#heap.first
     }
     this.#arm(next ?? Number.POSITIVE_INFINITY)

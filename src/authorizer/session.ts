@@ -19,7 +19,7 @@ import { Grants } from './grants.js'
 import { appended, callAll, type Listeners, once, without } from './listener-list.js'
 import type { Known } from './record-cache.js'
 import type { SessionContext, Snapshot } from './session-context.js'
-import type { Epoch } from './trust.js'
+import type { Epoch, Notice } from './trust.js'
 import type { RevokeCause, Session, SessionChange } from './types.js'
 
 type ChangeListener = Parameters<Session['onChange']>[0]
@@ -189,13 +189,14 @@ export class LiveSession implements Session {
    * A change named one of its records. Returns whether that concerns it: what becomes of the `*` record does not matter
    * to a session that an exact one decides.
    */
-  named({ clientId }: RecordKey): boolean {
+  named({ clientId }: RecordKey, notice: Notice): boolean {
     const isExact = clientId !== '*'
     if (this.isEnded || (!isExact && this.recordKey?.clientId !== '*')) return false
     this.namings++
     const before = this.#naming
+    const { trust } = this.#context
     this.#naming = {
-      unreadFrom: Math.min(before?.unreadFrom ?? NEVER, this.#context.trust.unreadFrom(this.#readAt, this.#epoch)),
+      unreadFrom: Math.min(before?.unreadFrom ?? NEVER, trust.unreadFrom(this.#readAt, this.#epoch, notice)),
       isExact: isExact || before?.isExact === true,
     }
     return true

@@ -11,27 +11,26 @@ import { Gate } from './gate.js'
 import type { LoopWatch } from './loops.js'
 import type { Settings } from './options.js'
 import type { Known } from './record-cache.js'
-import { REFRESH_SHARE, refreshShare, spreadOf } from './refresh-share.js'
+import { spreadOf } from './refresh-share.js'
 import type { ResolveOptions, Resolver } from './resolver.js'
 import { LiveSession } from './session.js'
 import type { SessionContext, Snapshot } from './session-context.js'
 import { SessionIndex } from './session-index.js'
 import { causeToRevoke, Succession } from './succession.js'
+import { Sweep } from './sweep.js'
 import type { Takeovers } from './takeovers.js'
 import { Tally } from './tally.js'
-import type { Epoch, Trust } from './trust.js'
+import type { Trust } from './trust.js'
+import { nextTurn, TURN } from './turn.js'
 import type { RevokeCause, SessionChange } from './types.js'
-
-/** Sessions whose records are read again at the same time, so that logins are not kept waiting behind them. */
-const MAX_REFRESHES = 50
 
 /** Records that changed and are read at the same time: a tool may change all of them at once. */
 const MAX_CHANGES = 200
 
 const MAX_TRIES = 3
 
-/** Sessions looked at or brought up to date in one turn of the event loop. */
-const TURN = 500
+/** Sessions told in one turn that a change has named their record. */
+const NAMED_A_TURN = 5_000
 
 /** A session that is being read again, and the change that what comes of it is counted for, if there is one. */
 interface Refreshing {
@@ -61,15 +60,9 @@ export class Sessions implements SessionContext {
   readonly #refreshing: Map<LiveSession, Refreshing> = new Map()
   /** Listeners at work, so that who reported the change can wait for them. */
   readonly #telling: Map<LiveSession, Promise<unknown>> = new Map()
-  readonly #due: Set<LiveSession> = new Set()
   readonly #reads: Gate = new Gate(MAX_CHANGES)
+  readonly #sweep: Sweep
   #opened = 0
-  #workers = 0
-  #isSweeping = false
-  #isSweepWanted = false
-  /** Up to when no session is over or due, as long as the epoch of the last sweep goes on and is heard. */
-  #quietUntil = Number.POSITIVE_INFINITY
-  #sweptIn: Epoch | undefined
 
   constructor(parts: SessionsParts) {
     const { resolver, trust, emitter, loops, takeovers, settings } = parts
@@ -79,7 +72,11 @@ export class Sessions implements SessionContext {
     this.denials = new DenialReporter(emitter, loops, trust.now)
     this.#index = new SessionIndex(settings.wildcardClientId)
     this.succession = new Succession({ index: this.#index, takeovers, policy: settings.takeover })
-    this.#expiries = new Expiries(trust.now, session => this.#look(session, trust.now()))
+    this.#sweep = new Sweep(trust, this.#index, {
+      end: session => void this.revoke(session, 'expired'),
+      refresh: (session, share) => this.#refresh(session, share),
+    })
+    this.#expiries = new Expiries(trust.now, session => this.#sweep.look(session))
   }
 
   get size(): number {
@@ -95,7 +92,7 @@ export class Sessions implements SessionContext {
     const session = new LiveSession(principal, address, snapshot, this)
     session.spread = spreadOf(this.#opened++)
     this.#index.add(session)
-    this.#expect(session)
+    this.#sweep.expect(session)
     this.#expectEnd(session)
     return session
   }
@@ -109,7 +106,7 @@ export class Sessions implements SessionContext {
   closed(session: LiveSession): void {
     this.#index.remove(session)
     this.#expiries.forget(session)
-    this.#due.delete(session)
+    this.#sweep.forget(session)
   }
 
   failed(error: unknown, place: string): void {
@@ -129,51 +126,55 @@ export class Sessions implements SessionContext {
    * with what came of it. What two changes at once bring about is counted for one of them.
    */
   async changed(key: RecordKey): Promise<ChangeEffects> {
-    const sessions = this.#index.of(key).filter(session => session.named(key))
+    const found = this.#index.of(key)
+    const sessions: LiveSession[] = []
+    const named = this.#name(found, key, sessions)
     const tally = new Tally()
-    if (sessions.length === 0) return tally.effects
+    if (sessions.length === 0 && found.length <= NAMED_A_TURN) return tally.effects
     try {
       // One read for all of them. Where it fails, they go on as long as the bound allows, and the sweep tries again.
       await this.#reads.pass(encodeRecordKey(key), () => this.#resolver.prepare(key))
+      await named
     } catch (error) {
-      for (const session of sessions) this.#expect(session)
+      await named
+      for (const session of sessions) this.#sweep.expect(session)
       if (sessions.some(({ isEnded }) => !isEnded)) {
         this.#emitter.error(error, `refresh of ${describeKey(key)}`)
         tally.fail(error)
       }
       return tally.effects
     }
+    const telling: Promise<unknown>[] = []
     for (let done = 0; done < sessions.length; done += TURN) {
       if (done > 0) await nextTurn()
       const given = this.#resolver.given(key)
       const some = sessions.slice(done, done + TURN)
       await Promise.all(some.map(session => this.#refresh(session, 1, { given, tally })))
       // Not before: until its record is read a session is due soon, and a sweep through all of them would be in vain.
-      for (const session of some) this.#expect(session)
+      for (const session of some) this.#sweep.expect(session)
+      telling.push(Promise.all(some.map(session => this.#telling.get(session))))
     }
-    await Promise.all(sessions.map(session => this.#telling.get(session)))
+    await Promise.all(telling)
     return tally.effects
   }
 
   /**
-   * Ends the sessions whose records have ended, and has those read again that are due, a few at a time. Looks through
-   * all once, and once more if that is asked for meanwhile; not at all while it is known that there is none.
+   * Has sessions know that a change has named their record, the first of them before anything else happens, and adds those
+   * that it concerns. Whenever a session hears of it, the time that it has to read again began now.
    */
-  async sweep(): Promise<void> {
-    this.#isSweepWanted ||= !this.#isQuiet()
-    if (this.#isSweeping) return
-    this.#isSweeping = true
-    while (this.#isSweepWanted) {
-      this.#isSweepWanted = false
-      this.#quietUntil = Number.POSITIVE_INFINITY
-      this.#sweptIn = this.trust.epoch
-      let seen = 0
-      for (const session of this.#index.values()) {
-        this.#look(session, this.trust.now())
-        if (++seen % TURN === 0) await nextTurn()
+  async #name(found: readonly LiveSession[], key: RecordKey, concerned: LiveSession[]): Promise<void> {
+    const notice = this.trust.notice()
+    for (let done = 0; done < found.length; done += NAMED_A_TURN) {
+      if (done > 0) await nextTurn()
+      for (const session of found.slice(done, done + NAMED_A_TURN)) {
+        if (session.named(key, notice)) concerned.push(session)
       }
     }
-    this.#isSweeping = false
+  }
+
+  /** Ends the sessions whose records have ended, and has those read again that are due, a few at a time. */
+  sweep(): Promise<void> {
+    return this.#sweep.run()
   }
 
   /** Ends all sessions without cutting their clients. */
@@ -182,44 +183,9 @@ export class Sessions implements SessionContext {
     this.#expiries.close()
   }
 
-  #isQuiet(): boolean {
-    const now = this.trust.now()
-    const isHeard = this.#sweptIn !== undefined && this.trust.isHeard(this.#sweptIn, now, REFRESH_SHARE)
-    return isHeard && now < this.#quietUntil
-  }
-
-  /** Takes care that the sweep comes to a session in time. */
-  #expect(session: LiveSession): void {
-    this.#quietUntil = Math.min(this.#quietUntil, session.quietUntil(refreshShare(session)))
-  }
-
   /** Takes care that a session ends with its record, to the moment. */
   #expectEnd(session: LiveSession): void {
     this.#expiries.expect(session, session.account?.endsAt ?? Number.POSITIVE_INFINITY)
-  }
-
-  #look(session: LiveSession, now: number): void {
-    if (session.isOver(now)) {
-      this.revoke(session, 'expired')
-      return
-    }
-    this.#expect(session)
-    if (!session.isDue(now, refreshShare(session))) return
-    this.#due.add(session)
-    if (this.#workers < MAX_REFRESHES) void this.#work()
-  }
-
-  /** Takes due sessions until there are none. */
-  async #work(): Promise<void> {
-    this.#workers++
-    let taken = 0
-    for (const session of this.#due) {
-      this.#due.delete(session)
-      await this.#refresh(session, REFRESH_SHARE)
-      // A store that answers within the turn must not hold up everything else.
-      if (++taken % (TURN / MAX_REFRESHES) === 0) await nextTurn()
-    }
-    this.#workers--
   }
 
   /** Brings a session up to date: in this turn, where what decides is held already. */
@@ -283,7 +249,7 @@ export class Sessions implements SessionContext {
       return
     }
     const change = session.replace(account, known)
-    this.#expect(session)
+    this.#sweep.expect(session)
     this.#expectEnd(session)
     if (change !== undefined) this.#announce(session, change, tally)
   }
@@ -302,8 +268,4 @@ export class Sessions implements SessionContext {
     })
     if (finished !== undefined) this.#telling.set(session, finished)
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
 }

@@ -20,6 +20,13 @@ export interface Epoch {
   heardUntil: number
 }
 
+/** When a change was told of, and what was vouched for then. */
+export interface Notice {
+  readonly at: number
+  readonly epoch: Epoch
+  readonly heardUntil: number
+}
+
 /** What the store's link vouches for. */
 export class Trust {
   readonly limits: TrustLimits
@@ -91,12 +98,24 @@ export class Trust {
     return now - readAt <= this.limits.maxAgeMs && now <= this.#graceEnd(readAt, epoch)
   }
 
+  /** A change is told of now. */
+  notice(): Notice {
+    const { epoch } = this
+    return { at: this.now(), epoch, heardUntil: epoch.heardUntil }
+  }
+
   /**
+<<<<<<< HEAD
    * From when on what was read then decides no more, unless it is read again, if a change names it now. That change may
    * have been made as long ago as the last beat: one that comes after it vouches for nothing held here.
+=======
+   * From when on what was read then decides no more, unless it is read again, if a change named it. That change may have
+   * been made as long ago as the last beat before: one that came after it vouches for nothing held here.
+>>>>>>> 92e08cb (A change of one record of very many sessions, or its end, takes turns: sessions are named 5,000 and ended 500 at a time; the sweep is a part of its own. Model test with more scenes)
    */
-  unreadFrom(readAt: number, epoch: Epoch): number {
-    return Math.min(this.now() + this.limits.readTimeoutMs, this.#graceEnd(readAt, epoch))
+  unreadFrom(readAt: number, epoch: Epoch, notice: Notice): number {
+    const graceEnd = this.#graceEnd(readAt, epoch === notice.epoch ? notice : epoch)
+    return Math.min(notice.at + this.limits.readTimeoutMs, graceEnd)
   }
 
   /** How things stand, for a store that hears of changes as this one does. */
@@ -115,7 +134,7 @@ export class Trust {
     }
   }
 
-  #graceEnd(readAt: number, { heardUntil }: Epoch): number {
+  #graceEnd(readAt: number, { heardUntil }: Pick<Epoch, 'heardUntil'>): number {
     return Math.max(readAt, heardUntil) + this.graceMs
   }
 

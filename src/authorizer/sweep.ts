@@ -1,0 +1,95 @@
+import { REFRESH_SHARE, refreshShare } from './refresh-share.js'
+import type { LiveSession } from './session.js'
+import type { SessionIndex } from './session-index.js'
+import type { Epoch, Trust } from './trust.js'
+import { nextTurn, TURN } from './turn.js'
+
+/** Sessions whose records are read again at the same time, so that logins are not kept waiting behind them. */
+const MAX_REFRESHES = 50
+
+/** What a sweep has done to sessions. */
+export interface SweepWork {
+  /** Ends a session whose record has ended. */
+  end(session: LiveSession): void
+  /** Brings a session up to date. Never rejects. */
+  refresh(session: LiveSession, share: number): Promise<void> | undefined
+}
+
+/** Looks through the sessions for those that are over or due, and has them read again a few at a time. */
+export class Sweep {
+  readonly #trust: Trust
+  readonly #index: SessionIndex
+  readonly #work: SweepWork
+  readonly #due: Set<LiveSession> = new Set()
+  #workers = 0
+  #isSweeping = false
+  #isWanted = false
+  /** Up to when no session is over or due, as long as the epoch of the last sweep goes on and is heard. */
+  #quietUntil = Number.POSITIVE_INFINITY
+  #sweptIn: Epoch | undefined
+
+  constructor(trust: Trust, index: SessionIndex, work: SweepWork) {
+    this.#trust = trust
+    this.#index = index
+    this.#work = work
+  }
+
+  /** Looks through all once, and once more if that is asked for meanwhile; not at all while it is known that none is due. */
+  async run(): Promise<void> {
+    this.#isWanted ||= !this.#isQuiet()
+    if (this.#isSweeping) return
+    this.#isSweeping = true
+    while (this.#isWanted) {
+      this.#isWanted = false
+      this.#quietUntil = Number.POSITIVE_INFINITY
+      this.#sweptIn = this.#trust.epoch
+      let seen = 0
+      for (const session of this.#index.values()) {
+        this.look(session)
+        if (++seen % TURN === 0) await nextTurn()
+      }
+    }
+    this.#isSweeping = false
+  }
+
+  /** Takes care that the sweep comes to a session in time. */
+  expect(session: LiveSession): void {
+    this.#quietUntil = Math.min(this.#quietUntil, session.quietUntil(refreshShare(session)))
+  }
+
+  /** Ends a session that is over, and has one that is due read again. */
+  look(session: LiveSession): void {
+    const now = this.#trust.now()
+    if (session.isOver(now)) {
+      this.#work.end(session)
+      return
+    }
+    this.expect(session)
+    if (!session.isDue(now, refreshShare(session))) return
+    this.#due.add(session)
+    if (this.#workers < MAX_REFRESHES) void this.#refreshDue()
+  }
+
+  forget(session: LiveSession): void {
+    this.#due.delete(session)
+  }
+
+  #isQuiet(): boolean {
+    const now = this.#trust.now()
+    const isHeard = this.#sweptIn !== undefined && this.#trust.isHeard(this.#sweptIn, now, REFRESH_SHARE)
+    return isHeard && now < this.#quietUntil
+  }
+
+  /** Takes due sessions until there are none. */
+  async #refreshDue(): Promise<void> {
+    this.#workers++
+    let taken = 0
+    for (const session of this.#due) {
+      this.#due.delete(session)
+      await this.#work.refresh(session, REFRESH_SHARE)
+      // A store that answers within the turn must not hold up everything else.
+      if (++taken % (TURN / MAX_REFRESHES) === 0) await nextTurn()
+    }
+    this.#workers--
+  }
+}
