@@ -1,4 +1,5 @@
 import { CLUSTER_FAULTS } from './cluster.js'
+import { DIVISION_FAULTS } from './division.js'
 import { FAILOVER_FAULTS } from './failover.js'
 import { type Outcome, suffer } from './fault.js'
 import { NETWORK_FAULTS } from './network.js'
@@ -14,6 +15,7 @@ export async function* sufferAll(): AsyncGenerator<Outcome> {
     for (const fault of SERVER_FAULTS) yield await suffer(fault)
     for (const fault of FAILOVER_FAULTS) yield await suffer(fault)
     for (const fault of CLUSTER_FAULTS) yield await suffer(fault)
+    for (const fault of DIVISION_FAULTS) yield await suffer(fault)
   } finally {
     await endNodes()
   }

@@ -59,8 +59,14 @@ export function recordOf(...topics: readonly string[]): AclRecord {
   return { passhash: 'plain:pw', publishAcl: rules, subscribeAcl: rules }
 }
 
+/** A Cluster, by ports to begin with; and by the ports that its servers name, those to take instead. */
+export interface ClusterPlace {
+  readonly cluster: readonly number[]
+  readonly instead?: Readonly<Record<number, number>>
+}
+
 /** Where a node finds Redis: one server, reached by a port for data and one for tracking; or a Cluster. */
-export type Place = { readonly data: number; readonly link: number } | { readonly cluster: readonly number[] }
+export type Place = { readonly data: number; readonly link: number } | ClusterPlace
 
 /** One way of asking for the right, and how it was answered up to now. */
 export interface Seen {

@@ -13,6 +13,7 @@ import { collectCrashes, serve } from '../child.js'
 import {
   CLIENTS,
   type Client,
+  type ClusterPlace,
   FRESH,
   LIMITS,
   NARROWED,
@@ -45,13 +46,7 @@ class Node {
   #timer: NodeJS.Timeout | undefined
 
   constructor(place: Place) {
-    const isCluster = 'cluster' in place
-    const target = isCluster
-      ? new Cluster(
-          place.cluster.map(port => ({ host: '127.0.0.1', port })),
-          { lazyConnect: true },
-        )
-      : splitTemplate(place)
+    const target = 'cluster' in place ? clusterTemplate(place) : splitTemplate(place)
     this.#disconnect = () => target instanceof Cluster && target.disconnect()
     this.#store = createRedisStore(target, TIMES)
     this.#authorizer = createAuthorizer({ store: this.#store, hasher: PLAIN_HASHER, refusalCapMs: 0, ...LIMITS })
@@ -167,6 +162,12 @@ class Node {
     }
     this.#seen.set(path, seen)
   }
+}
+
+function clusterTemplate({ cluster, instead = {} }: ClusterPlace): Cluster {
+  const at = (port: number) => ({ host: '127.0.0.1', port })
+  const natMap = Object.fromEntries(Object.entries(instead).map(([known, port]) => [`127.0.0.1:${known}`, at(port)]))
+  return new Cluster(cluster.map(at), { lazyConnect: true, natMap })
 }
 
 let node: Node | undefined
