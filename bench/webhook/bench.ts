@@ -7,9 +7,9 @@ import { type Cost, type Load, load } from './load.js'
 const OWN = 'mqtt-warden'
 const BARE = 'bare node:http'
 const CONNECTIONS = [10, 100]
-const ROUNDS = 25
+const ROUNDS = 21
 /** Rounds and connections of the calls that no budget is set for. */
-const FEW_ROUNDS = 6
+const FEW_ROUNDS = 5
 const OTHERS_CONNECTIONS = 100
 const WARM_UP_MS = 1_000
 
