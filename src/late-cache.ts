@@ -27,6 +27,10 @@ export class LateCache<V> {
     return this.#cache?.get(key)
   }
 
+  keys(): Iterable<string> {
+    return this.#cache?.keys() ?? []
+  }
+
   set(key: string, value: V & {}, options?: LRUCache.SetOptions<string, V & {}, unknown>): void {
     this.#cache ??= new LRUCache(this.#options)
     this.#cache.set(key, value, options)

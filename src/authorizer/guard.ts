@@ -83,6 +83,8 @@ export class Visitor {
  */
 export class Guard {
   readonly #strangers: readonly Limit[]
+  /** Where the store has no limiters. */
+  readonly #made: MemoryLimiter[] = []
   readonly #own: Limit | undefined
   readonly #unplaced: readonly Limit[]
   readonly #known: Limiter | undefined
@@ -98,7 +100,7 @@ export class Guard {
 
   constructor({ throttle, store, now }: Pick<Settings, 'throttle' | 'store' | 'now'>) {
     const limit = (name: LimitName, limits: LimiterLimits | undefined): Limit[] =>
-      limits === undefined ? [] : [{ name, limits, limiter: limiterOf(store, name, limits) }]
+      limits === undefined ? [] : [{ name, limits, limiter: this.#limiterOf(store, name, limits) }]
     this.#strangers = [
       ...limit('pair', throttle?.perPair),
       ...limit('account', throttle?.perAccount),
@@ -115,7 +117,7 @@ export class Guard {
     this.#blocks = new LateCache({ ...timed, ttl: REPEAT_MS })
     this.#tries = new LateCache({ ...timed, ttl: REPEAT_MS })
     const isOn = this.#strangers.length > 0 && knownMs > 0
-    if (isOn) this.#known = limiterOf(store, 'known', { points: 1, windowMs: knownMs, blockMs: knownMs })
+    if (isOn) this.#known = this.#limiterOf(store, 'known', { points: 1, windowMs: knownMs, blockMs: knownMs })
   }
 
   /** Whether even a proven password has to be asked for: because too many wrong ones were compared with it. */
@@ -194,13 +196,21 @@ export class Guard {
     void this.#known.spend(visitor.keyOf('own'))
   }
 
+  close(): void {
+    for (const limiter of this.#made) limiter.close()
+  }
+
+  #limiterOf(store: RecordStore, name: string, limits: LimiterLimits): Limiter {
+    const shared = store.limiter?.(name, limits)
+    if (shared !== undefined) return shared
+    const made = new MemoryLimiter(limits)
+    this.#made.push(made)
+    return made
+  }
+
   #limitsFor({ isPlaced, isKnown: wasKnown }: Visitor, isKnown: boolean = wasKnown): readonly Limit[] {
     if (!isPlaced) return this.#unplaced
     if (!isKnown) return this.#strangers
     return this.#own === undefined ? [] : [this.#own]
   }
-}
-
-function limiterOf(store: RecordStore, name: string, limits: LimiterLimits): Limiter {
-  return store.limiter?.(name, limits) ?? new MemoryLimiter(limits)
 }

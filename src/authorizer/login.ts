@@ -15,6 +15,7 @@ import { Rehasher } from './rehasher.js'
 import type { Resolver } from './resolver.js'
 import type { Snapshot } from './session-context.js'
 import type { Sessions } from './sessions.js'
+import { Turns } from './turns.js'
 import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
 
 /** What a granted CONNECT becomes: an open session, or only the knowledge of what it may do. */
@@ -28,6 +29,9 @@ interface Claim {
   readonly visitor: Visitor
 }
 
+/** Most logins that have to wait anyway and are begun in one turn of the event loop: a few milliseconds of it. */
+const LOGINS_A_TURN = 16
+
 /** Judges CONNECTs. */
 export class Login {
   readonly #settings: Settings
@@ -38,6 +42,7 @@ export class Login {
   readonly rehasher: Rehasher
   readonly #guard: Guard
   readonly #refusals: RefusalClock
+  readonly #turns: Turns = new Turns(LOGINS_A_TURN)
   readonly #underWay: Set<Attempt> = new Set()
   /** Logins refused because too many had failed. */
   throttled = 0
@@ -74,6 +79,7 @@ export class Login {
   async close(): Promise<void> {
     for (const attempt of this.#underWay) attempt.stop(new Refused('closed'))
     this.rehasher.close()
+    this.#guard.close()
     await this.passwords.close()
   }
 
@@ -121,6 +127,8 @@ export class Login {
     const { principal, password } = checked
     try {
       if (password === undefined) return this.#admitAnonymous(attempt, admit)
+      const turn = this.#turns.take()
+      if (turn !== undefined) await turn
       return await this.#resolver.settle(principal, async isCurrent => {
         if (attempt.refused !== undefined) return attempt.refused
         const known = await this.#resolve(principal, password)

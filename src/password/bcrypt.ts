@@ -213,7 +213,8 @@ function lengthProblem(text: string): string | undefined {
 }
 
 function decodeUtf8(bytes: Uint8Array): string | undefined {
-  return isUtf8(bytes) ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString() : undefined
+  if (!isUtf8(bytes)) return undefined
+  return (bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString()
 }
 
 function assertPasswordType(password: unknown): void {

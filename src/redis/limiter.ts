@@ -1,5 +1,5 @@
 import RateLimiterRedis from 'rate-limiter-flexible/lib/RateLimiterRedis.js'
-import { consume, type Limiter, type LimiterLimits, limiterOptions, MemoryLimiter } from '../store/limiter.js'
+import { consume, type LimiterLimits, limiterOptions, MemoryLimiter, type OwnLimiter } from '../store/limiter.js'
 import type { Command } from './client.js'
 import type { Reply } from './connection.js'
 
@@ -24,7 +24,7 @@ export interface RedisLimiterContext {
 const MAX_BEGUN = 100_000
 
 /** Counts in Redis, for all nodes, one key for each; in memory as long as Redis does not answer. */
-export class RedisLimiter implements Limiter {
+export class RedisLimiter implements OwnLimiter {
   readonly #limiter: RateLimiterRedis
   readonly #points: number
   readonly #memory: MemoryLimiter
@@ -69,6 +69,10 @@ export class RedisLimiter implements Limiter {
       this.#failed(error)
       return false
     }
+  }
+
+  close(): void {
+    this.#memory.close()
   }
 
   #isFull(): boolean {

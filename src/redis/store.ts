@@ -198,6 +198,7 @@ export class RedisRecordStore implements RedisStore {
     const told = this.#watch.close()
     await this.#watch.asks.leases.settled()
     await Promise.all([told, this.#nodes.close()])
+    this.#limiters.close()
   }
 
   async #reading<T>(read: () => Promise<T>): Promise<T> {

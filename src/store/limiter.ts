@@ -23,6 +23,11 @@ export interface Limiter {
   isSpent(key: string): Promise<boolean>
 }
 
+/** A limiter of whoever made it, who closes it. */
+export interface OwnLimiter extends Limiter {
+  close(): void
+}
+
 /** Keys that one memory counts at most; of more, the one touched longest ago is forgotten. About 300 bytes each. */
 const MAX_KEYS = 50_000
 
@@ -49,10 +54,11 @@ export async function consume(limiter: Pick<RateLimiterMemory, 'consume'>, key: 
 }
 
 /** Counts in the memory of this process: of so many keys at most that inventing more costs no more memory. */
-export class MemoryLimiter implements Limiter {
+export class MemoryLimiter implements OwnLimiter {
   readonly #limiter: RateLimiterMemory
   readonly #points: number
   readonly #keys: LateCache<true>
+  #isClosed = false
 
   constructor(limits: LimiterLimits, maxKeys: number = MAX_KEYS) {
     this.#points = limits.points
@@ -66,6 +72,7 @@ export class MemoryLimiter implements Limiter {
   }
 
   async spend(key: string): Promise<number> {
+    if (this.#isClosed) return 1
     this.#keys.set(key, true)
     return (await consume(this.#limiter, key)).consumedPoints
   }
@@ -75,14 +82,21 @@ export class MemoryLimiter implements Limiter {
     const counted = await this.#limiter.get(key)
     return counted !== null && counted.consumedPoints >= this.#points
   }
+
+  /** Forgets everything, with the timer of each key, and counts no more. */
+  close(): void {
+    this.#isClosed = true
+    for (const key of this.#keys.keys()) void this.#limiter.delete(key)
+    this.#keys.clear()
+  }
 }
 
 /** Limiters by name and limits, so that all who count the same in one place share what they counted. */
 export class Limiters {
-  readonly #make: (name: string, limits: LimiterLimits) => Limiter
-  readonly #made: Map<string, Limiter> = new Map()
+  readonly #make: (name: string, limits: LimiterLimits) => OwnLimiter
+  readonly #made: Map<string, OwnLimiter> = new Map()
 
-  constructor(make: (name: string, limits: LimiterLimits) => Limiter) {
+  constructor(make: (name: string, limits: LimiterLimits) => OwnLimiter) {
     this.#make = make
   }
 
@@ -91,5 +105,9 @@ export class Limiters {
     const made = this.#made.get(text) ?? this.#make(name, { points, windowMs, blockMs })
     this.#made.set(text, made)
     return made
+  }
+
+  close(): void {
+    for (const limiter of this.#made.values()) limiter.close()
   }
 }

@@ -136,6 +136,7 @@ class MemoryStore implements RecordStore {
     this.#listeners.clear()
     await told
     this.#entries.clear()
+    this.#limiters.close()
     this.shared.close()
   }
 

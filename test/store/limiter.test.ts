@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Limiters, MemoryLimiter } from '../../src/store/limiter.js'
+import { createMemoryStore } from '../../src/store/memory.js'
 
 const limits = { points: 2, windowMs: 10_000, blockMs: 60_000 }
 
@@ -28,6 +29,19 @@ describe('MemoryLimiter', () => {
     expect(await limiter.isSpent('a')).toBe(true)
     await vi.advanceTimersByTimeAsync(1)
     expect(await limiter.isSpent('a')).toBe(false)
+  })
+
+  it('leaves no timer behind when it is closed, alone or with its store, and counts no more', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+    const store = createMemoryStore()
+    const [limiter, ofStore] = [new MemoryLimiter(limits), store.limiter!('pair', limits)]
+    for (const one of [limiter, ofStore]) for (const key of ['a', 'b', 'b', 'b']) await one.spend(key)
+    expect(vi.getTimerCount()).toBe(4)
+    limiter.close()
+    await store.close()
+    expect(vi.getTimerCount()).toBe(0)
+    expect([await limiter.spend('b'), await ofStore.spend('b'), await limiter.isSpent('b')]).toEqual([1, 1, false])
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   it('keeps no more keys than it may, and forgets those touched longest ago', async () => {
