@@ -33,6 +33,8 @@ export interface Observation {
   readonly storm: Storm
   readonly bystanders: { readonly lost: number; readonly longestMs: number }
   readonly delays: LoopDelays
+  /** Microseconds of processor time that the broker took, of all its threads, until the last client was logged in. */
+  readonly cpu: number
 }
 
 /** A broker, and the clients that are connected to it all the time. */
@@ -59,6 +61,7 @@ export class Site {
   async storm(count: number, limitMs = LIMIT_MS): Promise<Observation> {
     await this.#bystanders.ask('reset')
     await this.#broker.ask('watch')
+    const before = await this.#broker.ask<number>('cpu')
     const clients = clientsOf(count, 'device')
     const seen = await storm({ port: this.#port, clients, limitMs })
     const bystanders = await this.#bystanders.ask<Observation['bystanders']>('report')
@@ -66,10 +69,12 @@ export class Site {
     if (delays === undefined) {
       // It is known from outside for how long at least.
       const max = bystanders.longestMs * 1e6
-      return { storm: seen, bystanders, delays: { p99: Number.NaN, max, course: [[seen.seconds, max]] } }
+      const stuck = { p99: Number.NaN, max, course: [[seen.seconds, max]] as const }
+      return { storm: seen, bystanders, delays: stuck, cpu: Number.NaN }
     }
+    const cpu = (await this.#broker.ask<number>('cpu')) - before
     while ((await this.#broker.ask<number>('clients')) > BYSTANDERS) await new Promise(setImmediate)
-    return { storm: seen, bystanders, delays }
+    return { storm: seen, bystanders, delays, cpu }
   }
 
   /** What the broker has seen of its event loop; `undefined` when that is stuck. */
