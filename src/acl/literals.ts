@@ -2,9 +2,9 @@ import type { TrieNode } from './trie.js'
 
 /*
  * Which of several literal edges a text can follow is told by single characters: the one at a certain distance chooses
- * among the labels, another chooses again if need be, and the one label that is left is compared as a whole. So a choice
- * decides nothing; it must only never lose the label that agrees. It looks no further than the shortest label reaches,
- * and reads the end of a label as the `/` that stands there in a longer text.
+ * among the labels, another chooses again if need be, and the one label that is left is compared as a whole. So a
+ * choice decides nothing; it must only never lose the label that agrees. It looks no further than the shortest label
+ * reaches, and reads the end of a label as the `/` that stands there in a longer text.
  */
 
 const SLASH = 0x2f

@@ -28,8 +28,8 @@ export interface Demand {
 export const NO_DEMAND: Demand = { qos: 0, payloadSize: UNKNOWN_SIZE, retain: false }
 
 /**
- * What a request to publish asks. Anything but a QoS that MQTT knows asks more than any rule grants, and so does a payload
- * size that is none. Small integers stand for both: V8 keeps them in place.
+ * What a request to publish asks. Anything but a QoS that MQTT knows asks more than any rule grants, and so does a
+ * payload size that is none. Small integers stand for both: V8 keeps them in place.
  */
 export function publishDemand(facts: PublishFacts | undefined): Demand {
   const size = facts?.payloadSize
@@ -62,8 +62,8 @@ interface Limits {
 const UNLIMITED: Limits = { maxQos: 2, maxPayloadSize: MAX_PAYLOAD_SIZE, needsSize: false, allowedRetain: true }
 
 /**
- * The rules of one list by their positions in it: their limits, and every answer that names one of them, made when first
- * given and shared from then on. Keeps nothing for a rule that has no limits and gave no answer.
+ * The rules of one list by their positions in it: their limits, and every answer that names one of them, made when
+ * first given and shared from then on. Keeps nothing for a rule that has no limits and gave no answer.
  */
 export class RuleList {
   readonly rules: readonly AclRule[]

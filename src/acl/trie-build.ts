@@ -10,7 +10,9 @@ export interface TrieEntry {
   readonly open: boolean
 }
 
-/** From how many literal edges on each spans one level: who looks for the nearest rule looks through all that span more. */
+/**
+ * From how many literal edges on each spans one level: who looks for the nearest rule looks through all that span more.
+ */
 const MANY = 17
 /** Longest label that V8 cuts from a text as a copy and compares at once. */
 const SHORT = 12
@@ -145,7 +147,9 @@ function bundleOf(group: Group, depth: number, certain: number): Bundle {
   return { group, end, label: end === depth + 1 ? levels[depth]! : levels.slice(depth, end).join('/') }
 }
 
-/** The edges for groups by level. Where one would only lead to a node that parts them again, its parts take its place. */
+/**
+ * The edges for groups by level. Where one would only lead to a node that parts them again, its parts take its place.
+ */
 function bundlesOf(groups: readonly Group[], depth: number): Bundle[] {
   const bundles = groups.map(group => bundleOf(group, depth, depth + 1))
   for (let at = 0; at < bundles.length; ) {

@@ -6,10 +6,10 @@ import type { Principal } from './types.js'
  * The patterns of a list as a trie of levels.
  *
  * A node stands for the leading levels that some patterns share; it knows which of them end there and which edges lead
- * on: at most one `+`, one for each variable, and literal ones. A literal edge spans all levels up to the next node that
- * is needed, so that a chain of literals is one comparison (literals.ts tells how one of several is found). Rules appear
- * as their positions in the list, which knows their limits and answers. A rule without relatives takes two small objects
- * or one, and no maps and lists of its own.
+ * on: at most one `+`, one for each variable, and literal ones. A literal edge spans all levels up to the next node
+ * that is needed, so that a chain of literals is one comparison (literals.ts tells how one of several is found). Rules
+ * appear as their positions in the list, which knows their limits and answers. A rule without relatives takes two small
+ * objects or one, and no maps and lists of its own.
  */
 
 /** Stands for no rule. */
@@ -87,8 +87,8 @@ export function isReserved(text: string): boolean {
 /**
  * Whether a variable stands for a level of a valid name or filter.
  *
- * Such a level holds no `/`, and a wildcard only where it is one, and so does a value that equals it: nothing else has to
- * be asked of values that clients choose.
+ * Such a level holds no `/`, and a wildcard only where it is one, and so does a value that equals it: nothing else has
+ * to be asked of values that clients choose.
  *
  * @param reserved Whether it is a first level that wildcards do not reach.
  */

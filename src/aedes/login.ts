@@ -49,7 +49,9 @@ interface Credentials {
   readonly password: Uint8Array | undefined
 }
 
-/** One CONNECT. Judged in the same turn where all it takes is known: nothing is then set up for the time it might take. */
+/**
+ * One CONNECT. Judged in the same turn where all it takes is known: nothing is then set up for the time it might take.
+ */
 class Attempt {
   readonly #context: Context
   readonly #enforcer: Enforcer
@@ -176,7 +178,9 @@ class Attempt {
   }
 }
 
-/** The authorizer reports its own deadline; this one is of a hook, an owner or a persistence that keeps a login waiting. */
+/**
+ * The authorizer reports its own deadline; this one is of a hook, an owner or a persistence that keeps a login waiting.
+ */
 function reportDeadline({ authorizer, settings }: Context, { id: clientId }: BrokerClient, username = ''): void {
   const { mountpoint } = settings
   const principal = { mountpoint: typeof mountpoint === 'string' ? mountpoint : '', clientId, username }

@@ -105,8 +105,8 @@ export class Members {
   }
 
   /**
-   * Puts the listener of a connection on once more, when another has come off. A list keeps the room it ever had, which is
-   * for twenty where there were three; of two it is made anew.
+   * Puts the listener of a connection on once more, when another has come off. A list keeps the room it ever had, which
+   * is for twenty where there were three; of two it is made anew.
    */
   listenAnew({ conn }: BrokerClient): void {
     conn.off('close', this.#onClose)

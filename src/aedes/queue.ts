@@ -8,8 +8,8 @@ export class KeyedQueue {
   readonly #tails: Map<string, Tail> = new Map()
 
   /**
-   * As {@link run}, in the same turn where nothing of the key is under way. What comes while the task begins waits for its
-   * end like any other.
+   * As {@link run}, in the same turn where nothing of the key is under way. What comes while the task begins waits for
+   * its end like any other.
    */
   runNow<T>(key: string, task: () => MaybePromise<T>): MaybePromise<T> {
     if (this.#tails.has(key)) return this.run(key, async () => task())

@@ -66,9 +66,9 @@ export class OwnerRegistry {
   }
 
   /**
-   * Changes what is known of a client id, as `rule` says. It is asked again whenever another node was quicker, and never
-   * answers by anything but what is there now. Answers in the same turn where the owners are kept in this process, and the
-   * rule does.
+   * Changes what is known of a client id, as `rule` says. It is asked again whenever another node was quicker, and
+   * never answers by anything but what is there now. Answers in the same turn where the owners are kept in this
+   * process, and the rule does.
    *
    * @throws StoreUnavailable, StoreTimeout, OutcomeUnknown; WardenError when it comes to no end.
    */

@@ -46,7 +46,9 @@ export class Attempt {
     return this.#refused
   }
 
-  /** Resolves when nothing may come of it any more, with why. Made when it is first asked for: most logins never wait. */
+  /**
+   * Resolves when nothing may come of it any more, with why. Made when it is first asked for: most logins never wait.
+   */
   get stopped(): Promise<Refused> {
     this.#stopped ??= new Promise(resolve => {
       this.#resolve = resolve

@@ -40,8 +40,8 @@ export interface ChangedEvent extends EventBase, SessionChange {
 }
 
 /**
- * A client id changed hands: the same account connected twice, on one node or on two, or an exact record displaced a `*`
- * one. The node that the client id went to tells it.
+ * A client id changed hands: the same account connected twice, on one node or on two, or an exact record displaced a
+ * `*` one. The node that the client id went to tells it.
  */
 export interface TakeoverEvent extends EventBase {
   /** Who held the client id. Another one than `principal` where a record of this client id displaced one of `*`. */

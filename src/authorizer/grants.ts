@@ -7,8 +7,8 @@ import type { Allowed, PublishFacts, SubscribeRule } from '../acl/types.js'
 const MAX_REMEMBERED = 256
 
 /**
- * What the rules in force have allowed a session. Devices say and hear the same topic names over and over: the last of each
- * is compared before the rules are asked, and nothing grows with the names seen.
+ * What the rules in force have allowed a session. Devices say and hear the same topic names over and over: the last of
+ * each is compared before the rules are asked, and nothing grows with the names seen.
  */
 export class Grants {
   #published: string | undefined

@@ -264,9 +264,9 @@ export interface Authorizer {
    */
   authenticate(request: ConnectRequest): Promise<Authenticated | Denied>
   /**
-   * Judges a CONNECT like {@link authenticate}, within the turn, if all that takes is known: the record is held, and the
-   * password was proven before. `undefined` where something has to be read, hashed or refused: then `authenticate` it. For
-   * brokers whose clients come back all at once; a promise and what hangs on it cost as much as the judgement.
+   * Judges a CONNECT like {@link authenticate}, within the turn, if all that takes is known: the record is held, and
+   * the password was proven before. `undefined` where something has to be read, hashed or refused: then `authenticate`
+   * it. For brokers whose clients come back all at once; a promise and what hangs on it cost as much as the judgement.
    */
   authenticateNow(request: ConnectRequest): Authenticated | undefined
   /**

@@ -183,8 +183,8 @@ export class NodeExchange implements EndpointRequest, Timed {
 }
 
 /**
- * Ends a response of one piece. `end(body)` has the socket write two, the second empty, by a slower way: a tenth of what a
- * small request costs.
+ * Ends a response of one piece. `end(body)` has the socket write two, the second empty, by a slower way: a tenth of
+ * what a small request costs.
  */
 function write(res: ServerResponse, body: string): void {
   const { socket } = res

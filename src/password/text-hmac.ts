@@ -9,8 +9,8 @@ const ROOM = 1_024
 
 /**
  * Makes a function that computes HMAC-SHA-256 (RFC 2104) of texts in UTF-16 LE, with one character for each byte. It
- * computes what `createHmac` does, which makes an object for each value and so takes twice as long. The bytes of a text are
- * wiped as soon as they are read.
+ * computes what `createHmac` does, which makes an object for each value and so takes twice as long. The bytes of a text
+ * are wiped as soon as they are read.
  *
  * @param key At most 64 bytes.
  */

@@ -53,7 +53,10 @@ export function composeAnswer({ failed, later, ...effects }: ChangeEffects, byte
   }
 }
 
-/** Reads an answer. One that no store has written confirms nothing. Members that older nodes do not write may be missing. */
+/**
+ * Reads an answer. One that no store has written confirms nothing. Members that older nodes do not write may be
+ * missing.
+ */
 export function readAnswer(value: string): Answer {
   const counts = { sessionsCut: 0, subscriptionsDropped: 0, messagesDropped: 0 }
   try {

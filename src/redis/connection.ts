@@ -88,7 +88,9 @@ export class Connection {
     }
   }
 
-  /** Resolves when the server has answered. One that cannot save what is written refuses even this, and has answered. */
+  /**
+   * Resolves when the server has answered. One that cannot save what is written refuses even this, and has answered.
+   */
   async ping(timeoutMs: number): Promise<void> {
     const [reply] = await this.requestAll([['ping']], timeoutMs)
     if (reply instanceof CommandFailure && !CANNOT_WRITE.has(reply.code)) throw reply

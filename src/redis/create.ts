@@ -10,13 +10,14 @@ import { RedisRecordStore, type RedisStore } from './store.js'
 import { readTarget, templatePrefix } from './template.js'
 
 /**
- * Says which Redis is meant: a URL, options of ioredis (Sentinel's included), or an ioredis client or Cluster, of version
- * 5 or 6, that serves as a template.
+ * Says which Redis is meant: a URL, options of ioredis (Sentinel's included), or an ioredis client or Cluster, of
+ * version 5 or 6, that serves as a template.
  *
  * URLs, each with `rediss` in place of `redis` for TLS: `redis://user:password@host:6379/db` for one server;
  * `redis+sentinel://user:password@host:26379,host2:26379/master/db` for the master of that name, with
- * `?sentinelUsername=…&sentinelPassword=…` where the sentinels want a login; `redis+cluster://user:password@host:6379,host2`
- * for a Cluster, by some of its nodes. User name, password and the master's name are percent-encoded.
+ * `?sentinelUsername=…&sentinelPassword=…` where the sentinels want a login;
+ * `redis+cluster://user:password@host:6379,host2` for a Cluster, by some of its nodes. User name, password and the
+ * master's name are percent-encoded.
  */
 export type RedisTarget =
   | string
@@ -53,7 +54,8 @@ export type RedisTarget =
  * ~<keyPrefix><ownPrefix>row:*` with `+getrange +set`; to ask for one, `+zrangebyscore` besides, and `+wait` for
  * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking
  * and beats. A Cluster needs `+cluster|slots +asking`; a master that sentinels name, `+info`; the sentinels themselves,
- * `+ping +sentinel|get-master-addr-by-name`, and for `check` `+sentinel|master +sentinel|ckquorum`. Redis 6.2 or later, or Valkey.
+ * `+ping +sentinel|get-master-addr-by-name`, and for `check` `+sentinel|master +sentinel|ckquorum`. Redis 6.2 or later,
+ * or Valkey.
  *
  * **Counters** of failed logins need `~<keyPrefix><ownPrefix>throttle:*` with `+get +set +pttl +incrby +expire +eval
  * +multi +exec`. Without these rights each process counts for itself, and an `error` event says so.

@@ -40,8 +40,8 @@ export class Tallies {
   }
 
   /**
-   * Sums up the changes of a record since a moment on the clock of `performance.now()`. Each is told once; what takes long
-   * is told later. What failed then does not matter now.
+   * Sums up the changes of a record since a moment on the clock of `performance.now()`. Each is told once; what takes
+   * long is told later. What failed then does not matter now.
    */
   async take(text: string, sentAt: number): Promise<ChangeEffects> {
     const recent = [...(this.#entries.get(text) ?? [])].filter(({ at }) => at >= sentAt - SLACK_MS)

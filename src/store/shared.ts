@@ -74,8 +74,8 @@ function isText(value: unknown, maxLength: number): boolean {
 }
 
 /**
- * Shared state of one process. Of more than `max` texts, the one used longest ago is forgotten; of more than `max` other
- * values, the one written longest ago.
+ * Shared state of one process. Of more than `max` texts, the one used longest ago is forgotten; of more than `max`
+ * other values, the one written longest ago.
  */
 export class MemoryShared implements SharedState {
   readonly #values: LateCache<string>

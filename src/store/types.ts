@@ -49,8 +49,8 @@ export interface ChangeEffects {
   /** Why the change is not in force yet, e.g. since the record could not be read. Left out when it is. */
   readonly failed?: string
   /**
-   * Work that goes on after the change is in force, such as tidying sessions whose clients are away. Resolves with what it
-   * did besides. No writer waits for it, save for a receipt, for as long as that has time.
+   * Work that goes on after the change is in force, such as tidying sessions whose clients are away. Resolves with what
+   * it did besides. No writer waits for it, save for a receipt, for as long as that has time.
    */
   readonly later?: Promise<ChangeEffects>
 }
@@ -85,9 +85,9 @@ export interface WriteOptions {
    */
   readonly ifMatch?: string | null
   /**
-   * Waits until every live node has confirmed that its sessions decide by what was written, and has tidied the stored ones
-   * whose clients are away, for at most `timeoutMs` milliseconds (1 to 600,000). A node that stays silent is named in the
-   * result; it is no error.
+   * Waits until every live node has confirmed that its sessions decide by what was written, and has tidied the stored
+   * ones whose clients are away, for at most `timeoutMs` milliseconds (1 to 600,000). A node that stays silent is named
+   * in the result; it is no error.
    */
   readonly receipt?: { readonly timeoutMs: number }
   /**
@@ -108,13 +108,15 @@ export interface ReceiptRow {
    * VerneMQ was told to disconnect: of one with a record of its own it does not say whether it was connected.
    */
   readonly sessionsCut: number
-  /** Subscriptions taken away there, live or stored, likewise; those of sessions whose clients are away are among them. */
+  /**
+   * Subscriptions taken away there, live or stored, likewise; those of sessions whose clients are away are among them.
+   */
   readonly subscriptionsDropped: number
   /** Queued messages taken away there from sessions whose clients are away, likewise. */
   readonly messagesDropped: number
   /**
-   * Sessions whose subscriptions VerneMQ was made to judge anew from there, likewise; how many it dropped it does not say.
-   * Left out when none.
+   * Sessions whose subscriptions VerneMQ was made to judge anew from there, likewise; how many it dropped it does not
+   * say. Left out when none.
    */
   readonly sessionsReauthorized?: number
   /** Milliseconds from the sending of the write to the moment at which it was known to be in force there. */
@@ -122,8 +124,8 @@ export interface ReceiptRow {
   /** Why the change is not in force there; left out when it is. */
   readonly failed?: string
   /**
-   * The node was still at work when the time was over, e.g. tidying sessions whose clients are away: the counts are those
-   * so far. Nobody can use what is yet to be tidied. Left out when it was done.
+   * The node was still at work when the time was over, e.g. tidying sessions whose clients are away: the counts are
+   * those so far. Nobody can use what is yet to be tidied. Left out when it was done.
    */
   readonly pending?: true
 }

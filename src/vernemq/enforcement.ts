@@ -28,8 +28,8 @@ const SEVERITY: Readonly<Record<Change, number>> = { none: 0, widened: 1, narrow
  * password is thus disconnected twice. What fails is tried again with growing pauses. A record that ends by its own
  * `expires_at` counts as a change, if it was seen.
  *
- * The receipt of a write counts, in the row of the server that did it, the clients that VerneMQ was told to disconnect or
- * to reauthorize, and confirms nothing that it could not be told yet.
+ * The receipt of a write counts, in the row of the server that did it, the clients that VerneMQ was told to disconnect
+ * or to reauthorize, and confirms nothing that it could not be told yet.
  *
  * VerneMQ lists the user name of connected clients only. Those of a `*` record that are not connected are verified when
  * they come back.

@@ -20,8 +20,8 @@ export interface Undertaking {
   /** Looks at how things are now; `undefined` when stopped. */
   plan(): Promise<Plan | undefined>
   /**
-   * Does it. Called again after answers by older records can no longer arrive. Resolves after the first try with what was
-   * done.
+   * Does it. Called again after answers by older records can no longer arrive. Resolves after the first try with what
+   * was done.
    */
   act(pass: number): Promise<ChangeEffects>
   /** It is done, by this server or another. */
