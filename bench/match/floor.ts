@@ -12,7 +12,7 @@ function createNode(): Node {
 }
 
 /**
- * The least that a right answer costs: a trie of maps that cuts the levels of a name as it goes, checks nothing of it, and
+ * What a right answer costs with a plain trie of maps, which cuts the levels of a name as it goes, checks nothing of it, and
  * says yes or no.
  */
 export function createFloor(patterns: readonly string[]): Answer {

@@ -5,9 +5,16 @@ import type { MemoryCase } from './cases.js'
 
 const OWN = 'mqtt-warden'
 const PARSED = 'JSON.parse'
+const USED = 'mqtt-warden, all rules used'
 const NONE = 'aedes, no auth'
 const PROTECTED = 'aedes, protected'
 const EXTRA = 'aedes, difference'
+/** How records are held, by subject. */
+const HOLDERS = [
+  [OWN, 'cached'],
+  [USED, 'used'],
+  [PARSED, 'parsed'],
+] as const
 const ROUNDS = 3
 
 const SESSION = 'bytes a live session'
@@ -55,8 +62,8 @@ async function recordSamples(): Promise<Sample[]> {
   const samples: Sample[] = []
   for (const [scenario, counts] of Object.entries(recordCounts)) {
     for (const count of counts) {
-      for (const subject of [OWN, PARSED]) {
-        const one = { fill: 'records', count, sameRules: scenario === SAME, isParsed: subject === PARSED } as const
+      for (const [subject, held] of HOLDERS) {
+        const one = { fill: 'records', count, sameRules: scenario === SAME, held } as const
         samples.push({ of: { scenario, column: columnOf(count), subject, unit: 'B' }, rounds: [await bytes(one)] })
       }
     }

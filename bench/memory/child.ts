@@ -107,9 +107,9 @@ function keyOf(at: number): RecordKey {
 }
 
 /** Records, as our cache holds them and as `JSON.parse` leaves them. */
-function records(count: number, sameRules: boolean, isParsed: boolean): Promise<number> {
+function records({ count, sameRules, held: how }: MemoryCase & { fill: 'records' }): Promise<number> {
   const textOf = (at: number) => recordText(sameRules ? 1 : at)
-  if (isParsed) {
+  if (how === 'parsed') {
     const parsed = new Map<string, unknown>()
     held.push(parsed)
     return bytesEach(count, () => {
@@ -120,10 +120,19 @@ function records(count: number, sameRules: boolean, isParsed: boolean): Promise<
   const authorizer = createAuthorizer({ store, hasher: acceptAll, maxRecords: count, wildcardClientId: false })
   held.push(authorizer)
   return bytesEach(count, async () => {
-    for (let at = 0; at < count; at++) await authorizer.access(keyOf(at))
+    for (let at = 0; at < count; at++) {
+      await authorizer.access(keyOf(at))
+      if (how === 'used') await useAll(authorizer, keyOf(at), parseRecord(textOf(at)))
+    }
     const cached = authorizer.stats().records
     if (cached !== count) throw new Error(`${cached} records are held, not ${count}`)
   })
+}
+
+/** Lets every rule allow something. */
+async function useAll(authorizer: Authorizer, key: RecordKey, { publishAcl, subscribeAcl }: AclRecord): Promise<void> {
+  for (const { pattern } of publishAcl) await authorizer.authorizePublish(key, pattern.replace('#', 'value'))
+  for (const { pattern } of subscribeAcl) await authorizer.authorizeSubscribe(key, pattern)
 }
 
 /** Decisions about names that were never seen before, allowed and refused. */
@@ -153,7 +162,7 @@ answer({
   measure(): Promise<number> {
     if (one.fill === 'sessions') return sessions(one.count)
     if (one.fill === 'clients') return clients(one.count, one.isProtected)
-    if (one.fill === 'records') return records(one.count, one.sameRules, one.isParsed)
+    if (one.fill === 'records') return records(one)
     return topics(one.count)
   },
 })

@@ -228,6 +228,9 @@ describe('rules of unusual shape', () => {
     expect(acl.authorizePublish(nobody, 'b/😀', { qos: 0 })).toMatchObject({ rule: { pattern: 'b/+' } })
     expect(acl.authorizePublish(nobody, 'b/😀', { qos: 1 })).toMatchObject({ rule: { pattern: 'b/#' } })
     expect(acl.authorizePublish(nobody, 'b/c', { qos: 1 })).toMatchObject({ rule: { pattern: 'b/#' } })
+    const own = publishing('c/%c/d', 'c/😀/d', 'c/+/d')
+    expect(own.authorizePublish({ ...nobody, clientId: '😀' }, 'c/😀/d')).toMatchObject({ rule: { pattern: 'c/%c/d' } })
+    expect(own.authorizePublish(nobody, 'c/😀/d')).toMatchObject({ rule: { pattern: 'c/😀/d' } })
   })
 
   it('name the nearest rule by what they share with it of several levels at once', () => {
