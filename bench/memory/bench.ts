@@ -99,7 +99,7 @@ function budgets(samples: readonly Sample[]): Budget[] {
       unit: 'B',
       peer: `${NONE} ${show(of(SESSION, clientCount, NONE).median, 'B')} a client`,
       whenMissed:
-        'besides the session, what the adapter remembers of a connection: its member, its listeners, its owner.',
+        'besides the session, what the adapter remembers of a connection (its member, a listener, its owner), and the cache that remembers the client has no record of its own.',
     }),
     atMost(1, {
       what: 'memory a topic seen, 300,000 never seen before',
