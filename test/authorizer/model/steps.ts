@@ -94,7 +94,7 @@ const slowBeat: Scene = fc
 
 /** News that take almost as long as the bound allows, with a beat behind them, while nothing can be read. */
 const slowNews: Scene = fc
-  .record({ id: someKey, password: somePassword, ms: fc.integer({ min: 260, max: 310 }) })
+  .record({ id: someKey, password: somePassword, ms: fc.integer({ min: 200, max: 250 }) })
   .map(({ id, password, ms }) => {
     const begin = [
       arm(0),
@@ -107,7 +107,7 @@ const slowNews: Scene = fc
       beat(1),
       deliver,
     ]
-    return [...begin, pass(1), write(id, password), beat(0), beat(1), pass(ms), deliver, pass(30)]
+    return [...begin, pass(1), write(id, password), pass(60), beat(0), beat(1), pass(ms), deliver, pass(30)]
   })
 
 /** A record that changes twice, and cannot be read. */
