@@ -6,6 +6,7 @@ import { publish } from './channel.js'
 import type { Command } from './client.js'
 import type { Reply } from './connection.js'
 import { CommandFailure } from './failure.js'
+import type { Lane } from './lane.js'
 import type { Nodes } from './nodes.js'
 import type { DurableReply, Sender } from './send.js'
 
@@ -116,7 +117,8 @@ export class RecordCommands {
 
   /** Yields the Redis keys that match, page by page. */
   async *scan(glob: string): AsyncGenerator<readonly Buffer[]> {
-    for (const { lane } of await this.#nodes.servers()) {
+    for (const { lane, kind } of await this.#nodes.servers()) {
+      if (kind !== 'cluster') await this.#demandWhole(lane)
       let cursor = '0'
       do {
         const connection = await lane.acquire(this.#sender.timeoutMs)
@@ -126,6 +128,17 @@ export class RecordCommands {
         yield page[1]
       } while (cursor !== '0')
     }
+  }
+
+  /** Refuses to list a part as if it were all: a node of a Cluster that is taken for a single server has no more. */
+  async #demandWhole(lane: Lane): Promise<void> {
+    const connection = await lane.acquire(this.#sender.timeoutMs)
+    const info = await connection.request(['info', 'cluster'], this.#sender.timeoutMs).catch((error: unknown) => {
+      if (error instanceof CommandFailure && error.code === 'NOPERM') return ''
+      throw error
+    })
+    if (!String(info).includes('cluster_enabled:1')) return
+    throw new CommandFailure('refused', 'redis is one of a Cluster, and has a part of the records only')
   }
 
   /** Tells who listens on the channel that a key was written. */

@@ -4,7 +4,7 @@ const REMEDIES: readonly (readonly [sign: RegExp, remedy: string])[] = [
   [/\bNOPERM\b/, '"mqtt-warden doctor" lists the rights that are missing'],
   [/\bREADONLY\b/, 'it is a replica: name the master, or the sentinels that know it (redis+sentinel://)'],
   [/\bNOREPLICAS\b/, 'see that its replicas run: it takes no writes without them'],
-  [/\bMOVED\b/, 'it is one of a Cluster: name that (redis+cluster://)'],
+  [/\bMOVED\b|is one of a Cluster/, 'it is one of a Cluster: name that (redis+cluster://)'],
   [/\bOOM\b/, 'give Redis more memory'],
   [/\bMISCONF\b/, 'see the log of Redis: it cannot save to its disk, and takes no writes'],
   [/\bLOADING\b/, 'wait until Redis has loaded its data'],

@@ -87,6 +87,14 @@ describe('a Redis store on a Cluster', () => {
     expect(found).toEqual(expect.arrayContaining([...THIRDS]))
   })
 
+  it('is not listed in part where one of its nodes is taken for a single server', async () => {
+    const node = stores.create(cluster.members[0]!.server.url)
+    await expect(node.scan().next()).rejects.toMatchObject({
+      code: 'ERR_STORE_UNAVAILABLE',
+      message: 'redis is one of a Cluster, and has a part of the records only',
+    })
+  })
+
   it('is blind while one of the links is down', async () => {
     const heard = new Heard(stores.create(targets.of(cluster.members), FAST))
     await heard.live()
