@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { LateCache } from '../late-cache.js'
 import { integerOption } from '../options.js'
-import { createTextHmac } from './text-hmac.js'
 
 /** Options of {@link createVerifiedPasswords}. */
 export interface VerifiedPasswordsOptions {
@@ -43,9 +42,12 @@ export interface VerifiedPasswords {
  * random key that exists nowhere else and ends with the process: nothing can be guessed from them without it.
  */
 export function createFingerprint(): (...parts: readonly string[]) => string {
-  const hmac = createTextHmac(randomBytes(32))
-  // Lengths first, so that no two lists run together; UTF-16, because it keeps ill-formed text apart as well.
-  return (...parts) => hmac(`${parts.map(({ length }) => length).join(' ')}:${parts.join('')}`)
+  const key = randomBytes(32)
+  return (...parts) => {
+    // Lengths first, so that no two lists run together; UTF-16, because it keeps ill-formed text apart as well.
+    const text = `${parts.map(({ length }) => length).join(' ')}:${parts.join('')}`
+    return createHmac('sha256', key).update(text, 'utf16le').digest('binary')
+  }
 }
 
 /**
