@@ -213,6 +213,7 @@ export interface AuthorizerStats {
   readonly absent: number
   /** Reads of the store under way. */
   readonly loading: number
+  /** Look-ups answered by what is held; a login whose password is not proven yet looks twice. */
   readonly hits: number
   readonly misses: number
   /** Replies of the store thrown away because the record had changed meanwhile. */

@@ -73,7 +73,9 @@ async function run(options: DoctorOptions): Promise<void> {
   await using store = await openStore(options)
   const findings = await store.check()
   const hasFailed = findings.some(({ level }) => level === 'failed')
-  const isReadable = !findings.some(({ check, level }) => level === 'failed' && /^(connection|read)$/.test(check))
+  const isReadable = !findings.some(
+    ({ check, level }) => level === 'failed' && /^(connection|read|topology)$/.test(check),
+  )
   const roll = isReadable ? await callRoll(store) : undefined
   const survey = isReadable ? await surveyRecords(store, options.lint) : undefined
   if (options.json) printLine(JSON.stringify({ ok: !hasFailed, findings, ...roll, ...survey }, undefined, 2))

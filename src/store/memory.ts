@@ -62,6 +62,7 @@ type Settings = Required<MemoryStoreOptions>
 class MemoryStore implements RecordStore {
   readonly semantics: Semantics
   readonly shared: MemoryShared
+  readonly nodeId: string
   readonly #entries: Map<string, Entry> = new Map()
   readonly #listeners: Listeners = new Listeners()
   readonly #identity = createIdentity()
@@ -70,6 +71,7 @@ class MemoryStore implements RecordStore {
 
   constructor(entries: Iterable<readonly [RecordKey, AclRecord]>, { semantics, maxShared }: Settings) {
     this.semantics = semantics
+    this.nodeId = this.#identity.id
     this.shared = new MemoryShared(maxShared)
     let place = 0
     for (const entry of entries) this.#admit(entry, `entries[${place++}]`)
@@ -142,10 +144,6 @@ class MemoryStore implements RecordStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
-  }
-
-  get nodeId(): string {
-    return this.#identity.id
   }
 
   get #decides(): boolean {
