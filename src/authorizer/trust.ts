@@ -105,13 +105,8 @@ export class Trust {
   }
 
   /**
-<<<<<<< HEAD
-   * From when on what was read then decides no more, unless it is read again, if a change names it now. That change may
-   * have been made as long ago as the last beat: one that comes after it vouches for nothing held here.
-=======
    * From when on what was read then decides no more, unless it is read again, if a change named it. That change may have
    * been made as long ago as the last beat before: one that came after it vouches for nothing held here.
->>>>>>> 92e08cb (A change of one record of very many sessions, or its end, takes turns: sessions are named 5,000 and ended 500 at a time; the sweep is a part of its own. Model test with more scenes)
    */
   unreadFrom(readAt: number, epoch: Epoch, notice: Notice): number {
     const graceEnd = this.#graceEnd(readAt, epoch === notice.epoch ? notice : epoch)
