@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import type { Worker } from 'node:worker_threads'
@@ -24,6 +25,15 @@ describe('HashPool', () => {
     const order: number[] = []
     await Promise.all([0, 1, 2, 3].map(n => ask(pool, '').then(() => order.push(n))))
     expect(order).toEqual([0, 1, 2, 3])
+  })
+
+  it('keeps no password in a thread that has hashed it, as a dump of its memory shows', async () => {
+    const pool = open({ worker: worker('searched') })
+    const secret = randomBytes(12).toString('hex')
+    const hash = await pool.run({ password: secret, salt: '$2a$04$.UVQgAlmBYmHL4T0EGEq9u' }, { timeoutMs })
+    expect(hash).toHaveLength(60)
+    const found = await ask(pool, `search ${Buffer.from(secret).toString('hex')}`)
+    expect(JSON.parse(found)).toEqual({ control: true, secret: false })
   })
 
   it('fails everything, and says why, when its module throws while loading', async () => {
