@@ -6,7 +6,7 @@ import type { KeySpace } from './keys.js'
 import type { Nodes, RecordServer } from './nodes.js'
 import type { RedisSettings } from './options.js'
 import { remedyFor } from './remedies.js'
-import { checkClock, checkRead, checkUses, checkWrite } from './rights.js'
+import { checkClock, checkEpoch, checkRead, checkUses, checkWrite } from './rights.js'
 import { checkSentinels } from './sentinel-check.js'
 import { checkInfo, withoutInfo } from './server-info.js'
 import { createSource } from './source.js'
@@ -95,6 +95,7 @@ export class SelfCheck {
       return [
         answered,
         ...told,
+        ...(server.kind === 'cluster' ? [await checkEpoch(context)] : []),
         await checkRead(context),
         await checkWrite(context),
         ...(await checkUses(context)),

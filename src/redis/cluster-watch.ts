@@ -8,7 +8,7 @@ import type { RedisSettings } from './options.js'
 import { slotOf } from './slots.js'
 import { createSource } from './source.js'
 import { Backoff, pause } from './time.js'
-import { type ClusterView, keyEndFor, type Topology } from './topology.js'
+import { type ClusterView, isOlder, keyEndFor, type Topology } from './topology.js'
 
 /** What a watch over a Cluster needs. */
 export interface ClusterWatchContext {
@@ -104,7 +104,10 @@ export class ClusterWatch {
       place: () => place,
       arm: createSource({ settings, keys, lane: () => nodes.laneAt(place), keyEnd }),
       open: signal => nodes.open(place, 'link', signal),
-      verify: async () => compare(await nodes.ask(place, settings.heartbeatTimeoutMs)),
+      verify: async () => {
+        const view = await nodes.ask(place, settings.heartbeatTimeoutMs)
+        compare(isOlder(view, nodes.topology) ? nodes.topology! : view)
+      },
       events: {
         ...events,
         live: at => heard.live(place, at),

@@ -10,7 +10,8 @@ import type { RedisSettings } from './options.js'
 import { slotOf } from './slots.js'
 import { type Address, mapAddress, nodeTemplate, openLike, placeOf } from './template.js'
 import { Backoff, within } from './time.js'
-import { addressOf, type ClusterView, keyEndFor, readTopology, type Topology } from './topology.js'
+import { addressOf, type ClusterView, keyEndFor, type Topology } from './topology.js'
+import { ClusterViews } from './views.js'
 
 /** The masters of a Cluster, each with a lane of its own; replicas are never asked. */
 export class ClusterNodes implements Nodes, ClusterView {
@@ -21,8 +22,7 @@ export class ClusterNodes implements Nodes, ClusterView {
   readonly #keys: KeySpace
   readonly #lanes: Map<string, Lane> = new Map()
   readonly #watches: Set<ClusterWatch> = new Set()
-  #topology: Topology | undefined
-  #refreshing: Promise<Topology> | undefined
+  readonly #views: ClusterViews
   #closed = false
 
   constructor(cluster: ClusterClient, settings: RedisSettings, keys: KeySpace) {
@@ -32,14 +32,20 @@ export class ClusterNodes implements Nodes, ClusterView {
     this.#seeds = seeds.map(({ options }) => placeOf(options as Address))
     this.#settings = settings
     this.#keys = keys
+    this.#views = new ClusterViews({
+      seeds: this.#seeds,
+      options: cluster.options,
+      timeoutMs: settings.commandTimeoutMs,
+      laneAt: place => this.laneAt(place),
+    })
   }
 
   get topology(): Topology | undefined {
-    return this.#topology
+    return this.#views.topology
   }
 
   async laneOf(redisKey: Buffer): Promise<Lane> {
-    const topology = this.#topology ?? (await this.#refreshInTime())
+    const topology = this.topology ?? (await this.#refreshInTime())
     const slot = slotOf(redisKey)
     const owner = topology.masters.find(master => master.owns(slot))
     if (owner === undefined) throw new CommandFailure('unsent', `no cluster node owns slot ${slot}`)
@@ -57,7 +63,7 @@ export class ClusterNodes implements Nodes, ClusterView {
       place: () => place,
       lane: this.laneAt(place),
       open: (name, signal) => this.open(place, name, signal),
-      keyEnd: () => keyEndFor(this.#topology, place),
+      keyEnd: () => keyEndFor(this.topology, place),
     }))
   }
 
@@ -67,9 +73,11 @@ export class ClusterNodes implements Nodes, ClusterView {
     if (code !== 'MOVED') return undefined
     try {
       // The node that is said to own the key knows best how things stand.
-      if (place === undefined) await this.#refreshInTime()
-      else await this.ask(place, this.#settings.commandTimeoutMs)
-      return 'owner'
+      const told = await (place === undefined
+        ? this.#refreshInTime()
+        : this.ask(place, this.#settings.commandTimeoutMs))
+      // Of an epoch that others are ahead of, it may still be right about its own.
+      return told === this.topology ? 'owner' : this.#laneOfMaster(place)
     } catch (error) {
       throw new CommandFailure('unsent', lossOf(error).message, { cause: error })
     }
@@ -77,7 +85,7 @@ export class ClusterNodes implements Nodes, ClusterView {
 
   /** Nobody listens to a master without slots yet: what was read there would never be heard to change. */
   #laneOfMaster(place: string | undefined): Lane | undefined {
-    const master = this.#topology?.masters.find(each => each.place === place)
+    const master = this.topology?.masters.find(each => each.place === place)
     return master === undefined ? undefined : this.laneAt(master.place)
   }
 
@@ -116,18 +124,12 @@ export class ClusterNodes implements Nodes, ClusterView {
     return openLike(this.#template, this.#settings, { name, signal, address: addressOf(place) })
   }
 
-  /** Asks one node for its view, and adopts it. */
-  async ask(place: string, timeoutMs: number): Promise<Topology> {
-    this.#topology = await this.#view(place, timeoutMs)
-    return this.#topology
+  ask(place: string, timeoutMs: number): Promise<Topology> {
+    return this.#views.ask(place, timeoutMs)
   }
 
-  /** Adopts the view of whichever node answers first, of the masters that are known and the nodes to begin with. */
   refresh(): Promise<Topology> {
-    this.#refreshing ??= this.#askAny().finally(() => {
-      this.#refreshing = undefined
-    })
-    return this.#refreshing
+    return this.#views.refresh(() => this.#closeUnused())
   }
 
   #refreshInTime(): Promise<Topology> {
@@ -137,34 +139,10 @@ export class ClusterNodes implements Nodes, ClusterView {
     })
   }
 
-  async #askAny(): Promise<Topology> {
-    const known = this.#topology?.masters.map(({ place }) => place) ?? []
-    const asked = [...new Set([...known, ...this.#seeds])].map(place =>
-      this.#view(place, this.#settings.commandTimeoutMs),
-    )
-    try {
-      const topology = await Promise.any(asked)
-      // Not those that come later: one may be of a node that was left alone with an old view.
-      this.#topology = topology
-      void Promise.allSettled(asked).then(() => this.#closeUnused())
-      return topology
-    } catch (error) {
-      const cause = lossOf((error as AggregateError).errors[0])
-      throw new CommandFailure('unsent', `no cluster node can be asked: ${cause.message}`, { cause })
-    }
-  }
-
-  /** How one node sees the Cluster. */
-  async #view(place: string, timeoutMs: number): Promise<Topology> {
-    const connection = await this.laneAt(place).acquire(timeoutMs)
-    const reply = await connection.request(['cluster', 'slots'], timeoutMs)
-    return readTopology(reply, addressOf(place), this.#options)
-  }
-
   /** Gives up the lanes to nodes that are masters no more. */
   #closeUnused(): void {
     for (const [place, lane] of this.#lanes) {
-      if (this.#topology?.masters.some(master => master.place === place)) continue
+      if (this.topology?.masters.some(master => master.place === place)) continue
       this.#lanes.delete(place)
       void lane.close()
     }

@@ -42,7 +42,9 @@ export type RedisTarget =
  *
  * **Sentinel.** The store asks all sentinels that the target lists, and follows the master that more than half of them
  * name, checked with every beat: a master that a split has cut off goes on answering, and is left all the same. List
- * all sentinels; where most cannot be asked, nothing is read. **Cluster.** Masters only, each with a link of its own.
+ * all sentinels; where most cannot be asked, nothing is read. **Cluster.** Masters only, each with a link of its own. Of
+ * the views that its nodes have of it none counts that is of an older epoch than one before; without the right to ask
+ * for the epoch, a master that was replaced in a partition may be believed for a moment, and links fail and return.
  *
  * **Rights** (Redis ACL). To read and watch: `%R~<keyPrefix>\["*` (with the backslash: a lone `[` opens a character
  * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl
@@ -53,7 +55,7 @@ export type RedisTarget =
  * `~<keyPrefix><ownPrefix>nodes` with `+time +zadd +zrem +zremrangebyscore +pexpire`, and `~<keyPrefix><ownPrefix>ask:*
  * ~<keyPrefix><ownPrefix>row:*` with `+getrange +set`; to ask for one, `+zrangebyscore` besides, and `+wait` for
  * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking
- * and beats. A Cluster needs `+cluster|slots +asking`; a master that sentinels name, `+info`; the sentinels themselves,
+ * and beats. A Cluster needs `+cluster|slots +asking`, and wants `+cluster|info`; a master that sentinels name, `+info`; the sentinels themselves,
  * `+ping +sentinel|get-master-addr-by-name`, and for `check` `+sentinel|master +sentinel|ckquorum`. Redis 6.2 or later,
  * or Valkey.
  *

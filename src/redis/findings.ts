@@ -6,6 +6,7 @@ export type RedisCheck =
   | 'sentinels'
   | 'quorum'
   | 'replicas'
+  | 'epoch'
   | 'eviction'
   | 'read'
   | 'write'

@@ -141,3 +141,11 @@ export async function checkClock({ connection, timeoutMs }: ProbeContext): Promi
   const message = `${Math.abs(aheadMs)} ms ${aheadMs > 0 ? 'ahead of' : 'behind'} the clock of this machine`
   return found('clock', 'info', message, 'keep the clocks in step: expires_at counts by those of the nodes')
 }
+
+/** What tells an old view of a Cluster from a new one. */
+export async function checkEpoch({ connection, timeoutMs }: ProbeContext): Promise<Finding> {
+  const [reply] = await connection.requestAll([['cluster', 'info']], timeoutMs)
+  if (!(reply instanceof CommandFailure)) return ok('epoch', 'a master that was replaced is told by its epoch')
+  const message = 'not known: in a partition a master that was replaced may be believed for a moment'
+  return found('epoch', 'info', message, 'grant +cluster|info')
+}

@@ -6,7 +6,6 @@ import type { RecordKey } from '../../src/record/types.js'
 import { recordOf } from '../contract/record-store.js'
 import { eventually } from '../helpers/eventually.js'
 import { type ClusterMember, type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
-import { startTcpProxy } from '../helpers/tcp-proxy.js'
 import { slotOfRecord, Targets, THIRDS, writeOn } from './cluster-support.js'
 import { Heard, Stores } from './support.js'
 
@@ -17,38 +16,6 @@ const stores = new Stores()
 afterEach(async () => {
   await stores.close()
   targets.end()
-})
-
-describe('a Redis store on a Cluster whose network is divided', () => {
-  beforeEach(async () => {
-    cluster = await startRedisCluster({ isDivisible: true })
-  })
-  afterEach(() => cluster.stop())
-
-  it('hears of the successor of a master in the minority, although that one still says that it is the master', async () => {
-    const [master, ...others] = cluster.members as [ClusterMember, ...ClusterMember[]]
-    const replica = await cluster.join(master)
-    // What it says comes last.
-    const line = await startTcpProxy(master.server.port)
-    line.delay(15)
-    const at = (port: number) => ({ host: '127.0.0.1', port })
-    const ways = cluster.members.map(({ knownPort, server }) => [`127.0.0.1:${knownPort}`, at(server.port)] as const)
-    const natMap = { ...Object.fromEntries(ways), [`127.0.0.1:${master.knownPort}`]: at(line.port) }
-    const delayed = { ...master, server: { ...master.server, port: line.port } }
-    const heard = new Heard(stores.create(targets.of([delayed, ...others], { natMap })))
-    await heard.live()
-    const [moving] = THIRDS as [RecordKey]
-    const rejoin = cluster.isolate(master)
-    await eventually(async () => (await replica.admin.role())[0] === 'master', 'the replica has taken over')
-    expect((await master.admin.role())[0]).toBe('master')
-    await heard.until('the links were set up anew', () => heard.story().filter(kind => kind === 'live').length > 1)
-    await heard.live()
-    const position = heard.events.length
-    await writeOn(replica, moving, 'at the successor')
-    await heard.until('the change is heard', () => heard.changed(moving, position))
-    rejoin()
-    await line.close()
-  })
 })
 
 describe('a Redis store on a Cluster that changes', () => {

@@ -89,7 +89,7 @@ describe('a Redis store on a Cluster', () => {
 
   it('is not listed in part where one of its nodes is taken for a single server', async () => {
     const node = stores.create(cluster.members[0]!.server.url)
-    await expect(node.scan().next()).rejects.toMatchObject({
+    await expect(node.scan()[Symbol.asyncIterator]().next()).rejects.toMatchObject({
       code: 'ERR_STORE_UNAVAILABLE',
       message: 'redis is one of a Cluster, and has a part of the records only',
     })
