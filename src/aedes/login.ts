@@ -104,7 +104,6 @@ class Attempt {
     if (this.#timer !== undefined) {
       clearTimeout(this.#timer)
       client.conn.off('close', this.#hangUp)
-      if (refused === undefined) this.#context.members.listenAnew(client)
     }
     this.#callback(refused ?? null, refused === undefined)
     // aedes forgets a client whose login ends after the broker was closed, with its socket open.

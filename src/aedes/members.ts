@@ -1,3 +1,4 @@
+import { nextTurn, TURN } from '../authorizer/turn.js'
 import type { Session } from '../authorizer/types.js'
 import type { BrokerClient, StoredClient } from './broker.js'
 import { ownerOf, type SessionOwner } from './owners.js'
@@ -29,14 +30,11 @@ export class Member {
 
   /** Resolves when aedes is done with the client: its subscriptions are down, its will is judged. */
   ended(): Promise<void> {
-    return new Promise(resolve => this.onEnded(resolve))
-  }
-
-  /** Calls `listener` then, at once if that is past. */
-  onEnded(listener: () => void): void {
-    if (this.isEnded) listener()
-    else if (this.#waiting === undefined) this.#waiting = [listener]
-    else this.#waiting.push(listener)
+    if (this.isEnded) return Promise.resolve()
+    return new Promise(resolve => {
+      this.#waiting ??= []
+      this.#waiting.push(resolve)
+    })
   }
 
   end(): void {
@@ -44,9 +42,12 @@ export class Member {
     this.session.close()
     const waiting = this.#waiting
     this.#waiting = undefined
-    for (const listener of waiting ?? []) listener()
+    for (const resolve of waiting ?? []) resolve()
   }
 }
+
+/** Looks at all members within the time that a session outlives its connection. */
+const LOOKS = 2
 
 /** A connection, with the member whose it is. */
 type Marked = { [mark: symbol]: Member | undefined }
@@ -60,10 +61,12 @@ export class Members {
   readonly #holders: Map<string, Member> = new Map()
   /** Those that hold no client id: not yet, or no longer. */
   readonly #others: Map<Session, Member> = new Map()
-  readonly #lingerMs: number
   readonly #sleepers: Sleepers
   /** Listener of every connection, which is its `this`. */
-  readonly #onClose: () => void
+  readonly #onDrain: () => void
+  /** Members whose connections were found to be over at the last look. */
+  #lingering: Set<Member> = new Set()
+  readonly #timer: NodeJS.Timeout
   /** Hears of members that were the last to hold their client ids. */
   onReleased: (member: Member) => void = () => {}
 
@@ -72,13 +75,13 @@ export class Members {
    * @param sleepers Gets the members that leave a stored session behind.
    */
   constructor(lingerMs: number, sleepers: Sleepers) {
-    this.#lingerMs = lingerMs
     this.#sleepers = sleepers
     const members = this
-    this.#onClose = function (this: unknown): void {
+    this.#onDrain = function (this: unknown): void {
       const member = (this as Marked)[members.#mark]
-      if (member !== undefined) members.#disconnected(member)
+      if (member !== undefined && isLeft(member)) members.end(member)
     }
+    this.#timer = setInterval(() => void this.#look(), lingerMs / LOOKS).unref()
   }
 
   /** The member a client is or was; its session refuses everything once it has ended. */
@@ -95,22 +98,17 @@ export class Members {
     return [...this.#holders.values(), ...this.#others.values()]
   }
 
-  /** Takes a client in; it ends with its connection. */
+  /**
+   * Takes a client in; it ends with its connection. aedes takes the subscriptions down then, judges the will, says
+   * `clientDisconnect` of a client that it has registered, and has every connection emit a last `drain`. Nobody else
+   * listens for that as a rule, while a second listener for `close` would cost each connection a list.
+   */
   add(client: BrokerClient, session: Session): Member {
     const member = new Member(client, session)
     ;(client.conn as object as Marked)[this.#mark] = member
     this.#others.set(session, member)
-    client.conn.on('close', this.#onClose)
+    client.conn.on('drain', this.#onDrain)
     return member
-  }
-
-  /**
-   * Puts the listener of a connection on once more, when another has come off. A list keeps the room it ever had, which
-   * is for twenty where there were three; of two it is made anew.
-   */
-  listenAnew({ conn }: BrokerClient): void {
-    conn.off('close', this.#onClose)
-    conn.on('close', this.#onClose)
   }
 
   /** The member that holds a client id, also while its login is not finished. */
@@ -175,19 +173,27 @@ export class Members {
     this.#holders.set(member.client.id, member)
   }
 
-  /**
-   * aedes judges the will after it took the subscriptions down, which may be later than this. It then says
-   * `clientDisconnect`, on which the member is ended; but not of a client whose login it had not finished. That one it
-   * shows by a last `drain`. The timer is for a message emitter that hangs.
-   */
-  #disconnected(member: Member): void {
-    const { connected, connecting, conn } = member.client
-    if (!connected && !connecting) {
-      this.end(member)
-      return
-    }
-    const timer = setTimeout(() => this.end(member), this.#lingerMs).unref()
-    member.onEnded(() => clearTimeout(timer))
-    conn.once('drain', () => this.end(member))
+  close(): void {
+    clearInterval(this.#timer)
   }
+
+  /** Ends members whose connections were over at the last look already: the message emitter of aedes hangs. */
+  async #look(): Promise<void> {
+    const before = this.#lingering
+    const lingering = new Set<Member>()
+    this.#lingering = lingering
+    let seen = 0
+    for (const members of [this.#others, this.#holders]) {
+      for (const member of members.values()) {
+        if (before.has(member)) this.end(member)
+        else if (member.client.closed) lingering.add(member)
+        if (++seen % TURN === 0) await nextTurn()
+      }
+    }
+  }
+}
+
+/** Whether aedes is done with a client. */
+function isLeft({ client: { closed, connected, connecting } }: Member): boolean {
+  return closed && !connected && !connecting
 }

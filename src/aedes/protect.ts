@@ -140,6 +140,7 @@ class BrokerProtection implements Protection {
     })
     await this.#context.attempt(Promise.all(ended), 'close')
     for (const member of members.live()) members.end(member)
+    members.close()
     await this.#context.claims.close()
     this.#context.gate.uninstall()
     const { broker } = this.#context

@@ -268,6 +268,22 @@ describe('a client that leaves', () => {
     leave(subscribed)
     await eventually(() => authorizer.stats().sessions === 0, 'both sessions are closed')
   })
+
+  it('ends its session after a time, although the message emitter hangs, and may come back', async () => {
+    const { port, broker, authorizer } = await stage({ records, options: { deadlineMs: 100 } })
+    const { mq } = broker as unknown as { mq: { removeListener(): void } }
+    mq.removeListener = () => {}
+    const first = await rawClient(port, 's1', 'sensor')
+    first.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't', qos: 0 }] })
+    await first.next('suback')
+    const [session] = authorizer.sessions()
+    first.socket.destroy()
+    await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
+    expect(session?.authorizePublish('t')).toMatchObject({ allow: false, reason: 'closed' })
+    const again = await rawClient(port, 's1', 'sensor')
+    again.send({ cmd: 'pingreq' })
+    await again.next('pingresp')
+  })
 })
 
 describe('a broker that closes', () => {
