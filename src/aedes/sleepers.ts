@@ -17,6 +17,11 @@ export class Sleepers {
     this.#max = max
   }
 
+  /** Those whose clients are away, the one longest asleep first; follows what changes meanwhile. */
+  clientIds(): Iterator<string> {
+    return this.#owners.keys()
+  }
+
   ownerOf(clientId: string): SessionOwner | undefined {
     return this.#owners.get(clientId)
   }

@@ -1,4 +1,5 @@
 import { Tally } from '../authorizer/tally.js'
+import { Turns } from '../authorizer/turns.js'
 import type { Access } from '../authorizer/types.js'
 import type { ChangeEffects } from '../store/types.js'
 import { accountJudge, isGone } from './account.js'
@@ -8,27 +9,37 @@ import type { MaybePromise } from './maybe-promise.js'
 import { type SessionOwner, settleOwner } from './owners.js'
 import { isKept, withoutNode } from './settle.js'
 import { dropFilters, dropFromQueue, wipeSession } from './stored.js'
+import { Suspects } from './suspects.js'
 import { isUncovered } from './verdict.js'
 
-/** How often it is looked whether accounts of stored sessions have ended, in milliseconds. */
-const EXPIRY_LOOK_MS = 1_000
+/** Sessions begun in one turn of the event loop: a persistence in memory answers within the turn. */
+const SESSIONS_A_TURN = 8
+
+/** How often it is looked whether accounts of stored sessions have ended or may have changed, in milliseconds. */
+const LOOK_MS = 1_000
 
 /**
  * Follows the changes and the ends of records for sessions whose clients are away: what the rules no longer cover
- * leaves the store, and a session without an account leaves it whole. Runs behind, one session at a time. Nobody waits
- * for it but receipts, since the next login makes the same check, and every delivery its own.
+ * leaves the store, and a session without an account leaves it whole. When anything may have changed, all of them are
+ * gone through as soon as changes are heard again. Runs behind, one session at a time. Nobody waits for it but receipts,
+ * since the next login makes the same check, and every delivery its own.
  *
  * @returns What ends it.
  */
 export function tidyUp(context: Context): () => void {
   const waiting = new Map<string, Batch>()
+  const turns = new Turns(SESSIONS_A_TURN)
+  const tidyNext = async (clientId: string): Promise<ChangeEffects> => {
+    await turns.take()
+    return tidyInTime(context, tidySession(context, clientId))
+  }
   let isRunning = false
   const run = async (): Promise<void> => {
     if (isRunning) return
     isRunning = true
     for (const [clientId, batch] of waiting) {
       waiting.delete(clientId)
-      batch.add(await tidyInTime(context, tidySession(context, clientId)))
+      batch.add(await tidyNext(clientId))
     }
     isRunning = false
   }
@@ -42,13 +53,19 @@ export function tidyUp(context: Context): () => void {
     void run()
     return { later: Promise.all([...earlier].map(({ done }) => done)).then(() => batch.done) }
   }
+  const suspects = new Suspects(context.sleepers, tidyNext)
   const unwatch = context.authorizer.store.watch(event => {
+    if (event.type === 'unknown') suspects.all()
     return event.type === 'changed' ? tidy(context.sleepers.concernedBy(event.key)) : undefined
   })
-  const timer = setInterval(() => tidy(context.sleepers.overdue()), EXPIRY_LOOK_MS).unref()
+  const timer = setInterval(() => {
+    tidy(context.sleepers.overdue())
+    if (context.authorizer.freshness().state === 'live') void suspects.run()
+  }, LOOK_MS).unref()
   return () => {
     clearInterval(timer)
     unwatch()
+    suspects.none()
     for (const batch of waiting.values()) batch.add({})
     waiting.clear()
   }
@@ -98,7 +115,11 @@ export function tidySession(context: Context, clientId: string): Promise<ChangeE
       const { leftMs, compiled } = granted.access
       sleepers.expectEnd(clientId, leftMs)
       if (sleepers.isTidy(clientId, compiled.acl)) return {}
-    } else if (!isGone(granted.reason)) return {}
+    } else if (!isGone(granted.reason)) {
+      return granted.reason === 'record_invalid'
+        ? {}
+        : { failed: `a stored session cannot be judged: ${granted.reason}` }
+    }
     if (!(await begin(context, clientId, owner))) {
       sleepers.delete(clientId)
       return {}

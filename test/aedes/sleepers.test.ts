@@ -1,7 +1,20 @@
+import { createMemoryStore, type RecordStore, type StoreEvent, type StoreListener } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../helpers/eventually.js'
 import { persistences, withRedisServer } from './persistences.js'
-import { account, client, collect, connectPacket, key, raw, rawClient, type Stage, stage } from './setup.js'
+import {
+  account,
+  client,
+  collect,
+  connectPacket,
+  key,
+  onEnd,
+  raw,
+  rawClient,
+  type Stage,
+  type StageOptions,
+  stage,
+} from './setup.js'
 
 const records = [
   [key('sensor'), account([], ['a', 'b', 'c'])],
@@ -29,7 +42,11 @@ withRedisServer()
 
 describe.each(persistences)('a session in $kind whose client is away', ({ options }) => {
   async function asleep(...clientIds: string[]): Promise<Stage> {
-    const ground = await stage({ records, broker: await options() })
+    return asleepOn(createMemoryStore(records), ...clientIds)
+  }
+
+  async function asleepOn(store: RecordStore, ...clientIds: string[]): Promise<Stage> {
+    const ground = await stage({ store, broker: await options() })
     for (const clientId of clientIds) await fallAsleep(ground, clientId)
     const talker = await client(ground.port, 'talker')
     for (const topic of ['a', 'b', 'c', 'a', 'b', 'c']) await talker.publishAsync(topic, '', { qos: 1 })
@@ -104,6 +121,48 @@ describe.each(persistences)('a session in $kind whose client is away', ({ option
     await ground.store.put(key('sensor', 's1'), account([], ['a', 'b', 'c']))
     expect(await storedOf(ground, 's1')).toEqual(['a', 'b', 'c'])
     expect(await queueOf(ground, 's1')).toHaveLength(6)
+  })
+
+  it('is gone through when changes are heard again after anything may have changed', async () => {
+    const memory = createMemoryStore(records)
+    const tell = new Set<StoreListener>()
+    const quiet: RecordStore = {
+      semantics: memory.semantics,
+      get: of => memory.get(of),
+      put: (of, record) => memory.put(of, record),
+      delete: of => memory.delete(of),
+      scan: () => memory.scan(),
+      watch(listener) {
+        tell.add(listener)
+        listener({ type: 'link', state: 'live', at: performance.now() })
+        return () => tell.delete(listener)
+      },
+      close: () => memory.close(),
+      [Symbol.asyncDispose]: () => memory.close(),
+    }
+    const say = (event: StoreEvent): void => {
+      for (const listener of tell) listener(event)
+    }
+    const beats = setInterval(() => isHeard && say({ type: 'link', state: 'live', at: performance.now() }), 50)
+    onEnd(() => clearInterval(beats))
+    let isHeard = true
+    const ground = await asleepOn(quiet, 's1', 's2')
+    isHeard = false
+    say({ type: 'link', state: 'blind', at: performance.now() })
+    await memory.put(key('sensor', 's1'), account([], ['b']))
+    await memory.put(key('sensor', 's2'), account([], ['a', 'b', 'c']))
+    await memory.delete(key('sensor'))
+    say({ type: 'unknown' })
+    isHeard = true
+    await eventually(async () => (await storedOf(ground, 's1')).join() === 'b', 'the subscriptions are removed')
+    expect(await queueOf(ground, 's1')).toEqual(['b', 'b'])
+    await memory.delete(key('sensor', 's1'))
+    say({ type: 'unknown' })
+    await eventually(async () => (await storedOf(ground, 's1')).length === 0, 'it is wiped')
+    expect(await queueOf(ground, 's1')).toEqual([])
+    expect(await storedOf(ground, 's2')).toEqual(['a', 'b', 'c'])
+    expect(await queueOf(ground, 's2')).toHaveLength(6)
+    expect(ground.faults).toEqual([])
   })
 
   it('is left alone while the store cannot tell', async () => {
