@@ -2,19 +2,7 @@ import { createMemoryStore, type RecordStore, type StoreEvent, type StoreListene
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../helpers/eventually.js'
 import { persistences, withRedisServer } from './persistences.js'
-import {
-  account,
-  client,
-  collect,
-  connectPacket,
-  key,
-  onEnd,
-  raw,
-  rawClient,
-  type Stage,
-  type StageOptions,
-  stage,
-} from './setup.js'
+import { account, client, collect, connectPacket, key, onEnd, raw, rawClient, type Stage, stage } from './setup.js'
 
 const records = [
   [key('sensor'), account([], ['a', 'b', 'c'])],
