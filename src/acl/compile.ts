@@ -1,4 +1,5 @@
 import { TopicInvalid } from '../errors.js'
+import { checkNames } from '../options.js'
 import { splitFilter } from './cover.js'
 import { decideCover } from './decide-cover.js'
 import { decideMatch, nameQuestion } from './decide-match.js'
@@ -95,6 +96,8 @@ export function compileAcl(acl: Acl, options: CompileOptions = {}): CompiledAcl 
 
 const DEFAULT_MAX_LEVELS: Readonly<Record<Semantics, number>> = { strict: 128, vernemq: 10 }
 
+const NAMES: ReadonlySet<string> = new Set(['semantics', 'maxLevels', 'unknownPayloadSize'])
+
 class Compiled implements CompiledAcl {
   readonly acl: Acl
   readonly semantics: Semantics
@@ -105,7 +108,9 @@ class Compiled implements CompiledAcl {
   #subscribe: Trie | undefined = undefined
   #receive: Trie | undefined = undefined
 
-  constructor(acl: Acl, { semantics = 'strict', maxLevels, unknownPayloadSize = 'refuse' }: CompileOptions) {
+  constructor(acl: Acl, options: CompileOptions) {
+    checkNames(options, NAMES, 'compileAcl')
+    const { semantics = 'strict', maxLevels, unknownPayloadSize = 'refuse' } = options
     if (semantics !== 'strict' && semantics !== 'vernemq') {
       throw new TypeError("\"semantics\" option must be 'strict' or 'vernemq'")
     }

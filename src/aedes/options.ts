@@ -1,5 +1,5 @@
 import type { Aedes, Client } from 'aedes'
-import { integerOption } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import type { SharedState } from '../store/shared.js'
 import type { BrokerClient } from './broker.js'
 
@@ -104,10 +104,7 @@ const NAMES: ReadonlySet<string> = new Set([
  * @throws TypeError that names the option.
  */
 export function resolveOptions(options: ProtectOptions): Settings {
-  if (typeof options !== 'object' || options === null) throw new TypeError('"options" must be an object')
-  for (const name of Object.keys(options)) {
-    if (!NAMES.has(name)) throw new TypeError(`"${name}" is not an option of protect`)
-  }
+  checkNames(options, NAMES, 'protect')
   const { mountpoint = '', onDeniedPublish = 'close', owners, cluster = '', onFault = warnOnce() } = options
   if (typeof mountpoint !== 'string' && typeof mountpoint !== 'function') {
     throw new TypeError('"mountpoint" option must be a string or a function')

@@ -1,7 +1,7 @@
 import { type CompiledAcl, type CompileOptions, compileAcl } from '../acl/compile.js'
 import type { Acl, Semantics } from '../acl/types.js'
 import { TopicInvalid } from '../errors.js'
-import { hasFunctions, integerOption } from '../options.js'
+import { booleanOption, checkNames, hasFunctions, integerOption } from '../options.js'
 import type { HashTarget, PasswordHasher } from '../password/types.js'
 import type { RecordStore } from '../store/types.js'
 import { type RehashOptions, rehashOption } from './rehash-options.js'
@@ -218,9 +218,7 @@ const NAMES: ReadonlySet<string> = new Set([
  */
 export function resolveOptions(options: AuthorizerOptions): Settings {
   if (typeof options !== 'object' || options === null) throw new TypeError('"options" must be an object with a "store"')
-  for (const name of Object.keys(options)) {
-    if (!NAMES.has(name)) throw new TypeError(`"${name}" is not an option of createAuthorizer`)
-  }
+  checkNames(options, NAMES, 'createAuthorizer')
   const { store, clock = performance, hasher } = options
   if (!hasFunctions(store, ['get', 'watch']) || !isSemantics(store.semantics)) {
     throw new TypeError('"store" option must be a record store')
@@ -245,7 +243,7 @@ export function resolveOptions(options: AuthorizerOptions): Settings {
     store,
     semantics: store.semantics,
     compile,
-    wildcardClientId: booleanOption(options.wildcardClientId, 'wildcardClientId', true),
+    wildcardClientId: booleanOption(options, 'wildcardClientId', true),
     takeover,
     anonymous: anonymousOption(options.anonymous, compile),
     hasher,
@@ -276,12 +274,6 @@ function anonymousOption(acl: Acl | undefined, options: CompileOptions): Compile
     if (!(error instanceof TypeError || error instanceof TopicInvalid)) throw error
     throw new TypeError(`"anonymous" option cannot be used: ${error.message}`, { cause: error })
   }
-}
-
-function booleanOption(value: unknown, name: string, fallback: boolean): boolean {
-  if (value === undefined) return fallback
-  if (typeof value !== 'boolean') throw new TypeError(`"${name}" option must be true or false`)
-  return value
 }
 
 function isSemantics(value: unknown): boolean {

@@ -1,4 +1,4 @@
-import { hasFunctions, integerOption } from '../options.js'
+import { checkNames, hasFunctions, integerOption } from '../options.js'
 import { type BcryptPrefix, isBcryptPrefix, MAX_NEW_COST, MIN_COST } from '../password/bcrypt.js'
 import type { HashTarget } from '../password/types.js'
 import type { AuthorizerOptions } from './options.js'
@@ -11,6 +11,8 @@ export interface RehashOptions {
   readonly prefix?: BcryptPrefix
 }
 
+const NAMES: ReadonlySet<string> = new Set(['cost', 'prefix'])
+
 /**
  * Checks the option `rehash`; `undefined` when it is off.
  *
@@ -22,6 +24,7 @@ export function rehashOption(
 ): HashTarget | undefined {
   if (rehash === false) return undefined
   if (typeof rehash !== 'object' || rehash === null) throw new TypeError('"rehash" option must be false or an object')
+  checkNames(rehash, NAMES, 'createAuthorizer', 'rehash.')
   const max = Math.min(MAX_NEW_COST, maxCost)
   const cost = integerOption({ 'rehash.cost': rehash.cost }, 'rehash.cost', {
     fallback: Number.NaN,

@@ -1,4 +1,4 @@
-import { integerOption } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import type { LimiterLimits } from '../store/limiter.js'
 
 /** How many failed logins are let through before more are refused. */
@@ -60,6 +60,9 @@ export const THROTTLE_DEFAULTS: Readonly<Record<LimitName, LimitRanges> & Record
   knownMs: { fallback: 604_800_000, min: 0, max: 604_800_000 },
 }
 
+const NAMES: ReadonlySet<string> = new Set(Object.keys(THROTTLE_DEFAULTS))
+const PARTS: ReadonlySet<string> = new Set(Object.keys(THROTTLE_DEFAULTS.perPair))
+
 type LimitName = 'perPair' | 'perAccount' | 'perAddress'
 
 /** {@link ThrottleOptions} with every default filled in; a limit that is off is `undefined`. */
@@ -77,9 +80,7 @@ export function throttleOption(options: ThrottleOptions | false = {}): Throttle 
   if (options === false) return undefined
   if (typeof options !== 'object' || options === null)
     throw new TypeError('"throttle" option must be false or an object')
-  for (const name of Object.keys(options)) {
-    if (!(name in THROTTLE_DEFAULTS)) throw new TypeError(`"throttle.${name}" is not an option`)
-  }
+  checkNames(options, NAMES, 'createAuthorizer', 'throttle.')
   return {
     perPair: limits('perPair', options.perPair ?? {}),
     perAccount: limits('perAccount', options.perAccount ?? {}),
@@ -95,9 +96,7 @@ function limits(name: LimitName, given: ThrottleLimits | false): LimiterLimits |
   if (typeof given !== 'object' || given === null) {
     throw new TypeError(`"throttle.${name}" option must be false or an object`)
   }
-  for (const part of Object.keys(given)) {
-    if (!(part in defaults)) throw new TypeError(`"throttle.${name}.${part}" is not an option`)
-  }
+  checkNames(given, PARTS, 'createAuthorizer', `throttle.${name}.`)
   return {
     points: integer(`throttle.${name}.points`, given.points, defaults.points),
     windowMs: integer(`throttle.${name}.windowMs`, given.windowMs, defaults.windowMs),

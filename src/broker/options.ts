@@ -1,4 +1,4 @@
-import { integerOption } from '../options.js'
+import { booleanOption, checkNames, integerOption } from '../options.js'
 import type { ConnectPacket } from './packets.js'
 
 /** Options of `createBrokerAdapter`: what the broker can do, and what it does where MQTT leaves a choice. */
@@ -93,10 +93,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof BrokerAdapterOptions>([
  * @throws TypeError that names the option.
  */
 export function resolveOptions(options: BrokerAdapterOptions): Settings {
-  if (typeof options !== 'object' || options === null) throw new TypeError('"options" must be an object')
-  for (const name of Object.keys(options)) {
-    if (!NAMES.has(name)) throw new TypeError(`"${name}" is not an option of createBrokerAdapter`)
-  }
+  checkNames(options, NAMES, 'createBrokerAdapter')
   const { assignClientId, onDeniedPublish, onDeniedQos0 = 'drop' } = options
   if (assignClientId !== undefined && typeof assignClientId !== 'function') {
     throw new TypeError('"assignClientId" option must be a function')
@@ -111,18 +108,9 @@ export function resolveOptions(options: BrokerAdapterOptions): Settings {
     assignClientId,
     onDeniedPublish,
     onDeniedQos0,
-    reasonStrings: flagOption(options, 'reasonStrings'),
-    sharedSubscriptions: flagOption(options, 'sharedSubscriptions'),
-    throttling: flagOption(options, 'throttling'),
+    reasonStrings: booleanOption(options, 'reasonStrings', false),
+    sharedSubscriptions: booleanOption(options, 'sharedSubscriptions', false),
+    throttling: booleanOption(options, 'throttling', false),
     topicAliasMaximum: integerOption(options, 'topicAliasMaximum', BROKER_DEFAULTS.topicAliasMaximum),
   }
-}
-
-function flagOption(
-  options: BrokerAdapterOptions,
-  name: 'reasonStrings' | 'sharedSubscriptions' | 'throttling',
-): boolean {
-  const { [name]: value = false } = options
-  if (typeof value !== 'boolean') throw new TypeError(`"${name}" option must be true or false`)
-  return value
 }

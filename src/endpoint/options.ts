@@ -1,4 +1,4 @@
-import { integerOption } from '../options.js'
+import { booleanOption, integerOption } from '../options.js'
 import type { EndpointFailure, EndpointOptions, EndpointResponse } from './types.js'
 
 /** Defaults and ranges of the limits. */
@@ -40,7 +40,7 @@ export function resolveEndpointOptions(options: EndpointOptions): EndpointSettin
     keepAliveMs: integerOption(options, 'keepAliveMs', ENDPOINT_DEFAULTS.keepAliveMs),
     pathSecrets: pathSecrets(options.pathSecret),
     basic: basicOption(options.basic),
-    clientCertificate: clientCertificateOption(options.clientCertificate),
+    clientCertificate: booleanOption(options, 'clientCertificate', false),
     fail: functionOption(options.fail, 'fail') ?? failWithStatus,
     onError: functionOption(options.onError, 'onError') ?? (() => {}),
   }
@@ -71,13 +71,6 @@ function basicOption(value: EndpointOptions['basic']): EndpointSettings['basic']
     throw new TypeError('"basic" option must have a "username" without ":" and a "password"')
   }
   return { username, password }
-}
-
-function clientCertificateOption(value: unknown): boolean {
-  if (value !== undefined && typeof value !== 'boolean') {
-    throw new TypeError('"clientCertificate" option must be true or false')
-  }
-  return value ?? false
 }
 
 function functionOption<F>(value: F | undefined, name: string): F | undefined {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type ServerOptions } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions as TlsServerOptions } from 'node:https'
-import { integerOption } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import { ENDPOINT_DEFAULTS } from './options.js'
 import type { Endpoint } from './types.js'
 
@@ -20,6 +20,8 @@ export interface EndpointServerOptions {
   readonly maxConnections?: number
 }
 
+const NAMES: ReadonlySet<string> = new Set(['tls', 'keepAliveMs', 'maxConnections'])
+
 /** Largest request head, in bytes. The paths and headers of all brokers served are far below. */
 const MAX_HEADER_BYTES = 16_384
 
@@ -33,6 +35,7 @@ const MAX_HEADER_BYTES = 16_384
  * @throws TypeError for a bad option.
  */
 export function createEndpointServer(endpoint: Pick<Endpoint, 'node'>, options: EndpointServerOptions = {}): Server {
+  checkNames(options, NAMES, 'createEndpointServer')
   const keepAliveTimeout = integerOption(options, 'keepAliveMs', ENDPOINT_DEFAULTS.keepAliveMs)
   const maxConnections = integerOption(options, 'maxConnections', { fallback: 10_000, min: 1, max: 1_000_000 })
   // Node wants the time for the whole request to be no shorter than that for its head; the endpoint times bodies

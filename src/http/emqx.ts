@@ -1,6 +1,7 @@
 import type { Qos } from '../acl/types.js'
 import type { Access, Authorizer } from '../authorizer/types.js'
 import type { EndpointResponse } from '../endpoint/index.js'
+import { booleanOption } from '../options.js'
 import { emqxRules } from './emqx-acl.js'
 import type { Fields } from './fields.js'
 import { createHttpHandler, reply } from './handler.js'
@@ -87,8 +88,7 @@ export function createEmqxHandler(authorizer: Authorizer, options: EmqxOptions =
   const settings = resolveHttpOptions(options, ['fields', 'onDenied', 'includeAcl'], 'createEmqxHandler')
   const names = fieldNames(options.fields, FIELDS)
   const refused = oneOf(options.onDenied, 'onDenied', ['deny', 'ignore']) === 'deny' ? DENY : IGNORE
-  const { includeAcl = false } = options
-  if (typeof includeAcl !== 'boolean') throw new TypeError('"includeAcl" option must be true or false')
+  const includeAcl = booleanOption(options, 'includeAcl', false)
   if (includeAcl && authorizer.semantics !== 'strict') {
     throw new TypeError('"includeAcl" option needs a store of strict semantics')
   }

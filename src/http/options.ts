@@ -1,4 +1,5 @@
 import { ENDPOINT_OPTION_NAMES } from '../endpoint/index.js'
+import { checkNames } from '../options.js'
 import type { HttpHandlerOptions } from './types.js'
 
 /** Options of all handlers with every default filled in. */
@@ -18,10 +19,7 @@ const NAMES: readonly string[] = [
  * @throws TypeError that names the option.
  */
 export function resolveHttpOptions(options: HttpHandlerOptions, own: readonly string[], owner: string): HttpSettings {
-  if (typeof options !== 'object' || options === null) throw new TypeError('"options" must be an object')
-  for (const name of Object.keys(options)) {
-    if (!NAMES.includes(name) && !own.includes(name)) throw new TypeError(`"${name}" is not an option of ${owner}`)
-  }
+  checkNames(options, new Set([...NAMES, ...own]), owner)
   const { mountpoint = '', unknownFacts } = options
   if (typeof mountpoint !== 'string') throw new TypeError('"mountpoint" option must be a string')
   return { mountpoint, unknownFacts: oneOf(unknownFacts, 'unknownFacts', ['refuse', 'allow']) }

@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { genSaltSync } from 'bcryptjs'
 import { PasswordInvalid, quote } from '../errors.js'
-import { integerOption } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import { HashPool } from './pool.js'
 import type { HashLimits } from './queue.js'
 import type { HashTarget } from './types.js'
@@ -68,6 +68,9 @@ export const DEFAULT_QUEUE = 1_000
 /** One for each core up to 8: beyond that it is the broker that needs the cores. */
 export const DEFAULT_THREADS: number = Math.min(availableParallelism(), 8)
 
+const HASHING_NAMES: ReadonlySet<string> = new Set(['cost', 'prefix', 'timeoutMs', 'signal'])
+const VERIFYING_NAMES: ReadonlySet<string> = new Set(['maxCost', 'timeoutMs', 'signal'])
+
 /** bcrypt reads no more of a password. */
 const MAX_PASSWORD_BYTES = 72
 
@@ -122,6 +125,7 @@ export function decodePassword(password: string | Uint8Array): string | undefine
  * @throws TypeError for a bad option.
  */
 export async function hashPassword(password: string | Uint8Array, options: HashPasswordOptions = {}): Promise<string> {
+  checkNames(options, HASHING_NAMES, 'hashPassword')
   const cost = integerOption(options, 'cost', { fallback: 10, min: MIN_COST, max: MAX_NEW_COST })
   const prefix = options.prefix ?? '$2a$'
   if (!isBcryptPrefix(prefix)) throw new TypeError('"prefix" option must be "$2a$", "$2b$" or "$2y$"')
@@ -153,6 +157,7 @@ export async function verifyPassword(
   passhash: string,
   options: VerifyPasswordOptions = {},
 ): Promise<boolean> {
+  checkNames(options, VERIFYING_NAMES, 'verifyPassword')
   const maxCost = integerOption(options, 'maxCost', { fallback: DEFAULT_MAX_COST, min: MIN_COST, max: MAX_COST })
   const limits = hashLimits(options)
   assertPasswordType(password)

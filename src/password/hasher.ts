@@ -1,4 +1,4 @@
-import { integerOption } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import {
   BCRYPT_PREFIXES,
   type BcryptPrefix,
@@ -47,6 +47,9 @@ export interface BcryptHasherOptions {
   readonly acceptedPrefixes?: readonly BcryptPrefix[]
 }
 
+/** Options that every bcrypt hasher has. */
+export const HASHER_NAMES: ReadonlySet<string> = new Set(['threads', 'queue', 'maxCost', 'acceptedPrefixes'])
+
 /** What computes hashes for a hasher. The passwords and hashes it is given are well-formed. */
 export interface BcryptEngine {
   verify(password: string, passhash: string, limits: HashLimits): Promise<boolean>
@@ -67,6 +70,7 @@ export interface BcryptEngine {
  * @throws TypeError for a bad option.
  */
 export function createBcryptHasher(options: BcryptHasherOptions = {}): PasswordHasher {
+  checkNames(options, HASHER_NAMES, 'createBcryptHasher')
   const pool = new HashPool({
     threads: integerOption(options, 'threads', { fallback: DEFAULT_THREADS, min: 1, max: 64 }),
     queue: queueOption(options),

@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { HashFailed } from '../errors.js'
-import { integerOption } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import { decodePassword, withPrefix } from './bcrypt.js'
-import { type BcryptHasherOptions, hasherOver, queueOption } from './hasher.js'
+import { type BcryptHasherOptions, HASHER_NAMES, hasherOver, queueOption } from './hasher.js'
 import { HashQueue } from './queue.js'
 import type { PasswordHasher } from './types.js'
 
@@ -25,6 +25,8 @@ export interface NativeHasherOptions extends Omit<BcryptHasherOptions, 'threads'
   readonly threads?: number
 }
 
+const NAMES: ReadonlySet<string> = new Set([...HASHER_NAMES, 'bcrypt'])
+
 /** Threads of libuv, unless the environment says otherwise. */
 const UV_THREADS = 4
 
@@ -37,6 +39,7 @@ const UV_THREADS = 4
  * @throws TypeError for a bad option, or when the package is not installed.
  */
 export function createNativeHasher(options: NativeHasherOptions = {}): PasswordHasher {
+  checkNames(options, NAMES, 'createNativeHasher')
   const bcrypt = options.bcrypt ?? loadBcrypt()
   if (typeof bcrypt?.verify !== 'function' || typeof bcrypt.hash !== 'function') {
     throw new TypeError('"bcrypt" option must be the package @node-rs/bcrypt')

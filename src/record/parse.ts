@@ -1,4 +1,5 @@
 import type { Semantics } from '../acl/types.js'
+import { checkNames } from '../options.js'
 import { decodeValue, parseJson } from './json.js'
 import { readRecord } from './members.js'
 import { checkLimits, Place, Reading, type RecordLimits } from './place.js'
@@ -13,6 +14,8 @@ export interface ParseOptions extends RecordLimits {
    */
   readonly semantics?: Semantics
 }
+
+const NAMES: ReadonlySet<string> = new Set(['semantics', 'maxBytes', 'maxRules'])
 
 /**
  * Reads a stored record: the JSON object that VerneMQ's Redis authentication keeps.
@@ -51,6 +54,7 @@ export interface ParseOptions extends RecordLimits {
  * @throws TypeError for bad options.
  */
 export function parseRecord(value: string | Uint8Array, options: ParseOptions = {}): AclRecord {
+  checkNames(options, NAMES, 'parseRecord')
   const { semantics = 'strict' } = options
   if (semantics !== 'strict' && semantics !== 'vernemq') {
     throw new TypeError("\"semantics\" option must be 'strict' or 'vernemq'")

@@ -1,4 +1,5 @@
 import type { Semantics } from '../acl/types.js'
+import { checkNames, integerOption } from '../options.js'
 import { checkSemantics } from '../store/options.js'
 
 /** How a Redis store hears of changes; see {@link RedisStoreOptions.invalidation}. */
@@ -113,15 +114,21 @@ export interface RedisStoreOptions {
 /** Options that were checked, each with its value. */
 export type RedisSettings = Required<Omit<RedisStoreOptions, 'nodeName'>>
 
+/** Every default and range of a number. */
 const LIMITS = {
-  heartbeatMs: [1_000, 50, 60_000],
-  heartbeatTimeoutMs: [2_000, 50, 60_000],
-  commandTimeoutMs: [2_000, 10, 60_000],
-  connectTimeoutMs: [5_000, 10, 60_000],
-  reconnectMinMs: [100, 1, 60_000],
-  reconnectMaxMs: [5_000, 1, 600_000],
-  maxRecordBytes: [1_048_576, 64, 67_108_864],
-} as const satisfies { [name: string]: readonly [fallback: number, min: number, max: number] }
+  heartbeatMs: { fallback: 1_000, min: 50, max: 60_000 },
+  heartbeatTimeoutMs: { fallback: 2_000, min: 50, max: 60_000 },
+  commandTimeoutMs: { fallback: 2_000, min: 10, max: 60_000 },
+  connectTimeoutMs: { fallback: 5_000, min: 10, max: 60_000 },
+  reconnectMinMs: { fallback: 100, min: 1, max: 60_000 },
+  reconnectMaxMs: { fallback: 5_000, min: 1, max: 600_000 },
+  maxRecordBytes: { fallback: 1_048_576, min: 64, max: 67_108_864 },
+} as const
+
+const NAMES: ReadonlySet<string> = new Set([
+  ...Object.keys(LIMITS),
+  ...['semantics', 'keyPrefix', 'ownPrefix', 'invalidation', 'nodeName'],
+])
 
 const INVALIDATIONS: readonly unknown[] = ['tracking', 'channel', 'none'] satisfies readonly Invalidation[]
 
@@ -130,14 +137,9 @@ const RECORD_KEY_START = '["'
 
 /** Checks options and fills in defaults; `templatePrefix` is the key prefix of the client that was handed in. */
 export function resolveOptions(options: RedisStoreOptions, templatePrefix: unknown): RedisSettings {
-  if (typeof options !== 'object' || options === null) throw new TypeError('"options" argument must be an object')
-  for (const name of Object.keys(options)) {
-    if (!(name in LIMITS) && !['semantics', 'keyPrefix', 'ownPrefix', 'invalidation', 'nodeName'].includes(name)) {
-      throw new TypeError(`"${name}" is not an option`)
-    }
-  }
+  checkNames(options, NAMES, 'createRedisStore')
   const numbers = Object.fromEntries(
-    Object.entries(LIMITS).map(([name, limits]) => [name, integer(name, options[name as keyof typeof LIMITS], limits)]),
+    Object.entries(LIMITS).map(([name, range]) => [name, integerOption(options, name, range)]),
   ) as Record<keyof typeof LIMITS, number>
   if (numbers.reconnectMaxMs < numbers.reconnectMinMs) {
     throw new TypeError('"reconnectMaxMs" option must not be below "reconnectMinMs"')
@@ -149,14 +151,6 @@ export function resolveOptions(options: RedisStoreOptions, templatePrefix: unkno
     invalidation: invalidation(options.invalidation ?? 'tracking'),
     ...numbers,
   }
-}
-
-function integer(name: string, value: unknown, [fallback, min, max]: readonly [number, number, number]): number {
-  if (value === undefined) return fallback
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
-    throw new TypeError(`"${name}" option must be an integer from ${min} to ${max}`)
-  }
-  return value
 }
 
 function keyPrefix(value: unknown): string {

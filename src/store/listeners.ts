@@ -1,4 +1,5 @@
 import { WardenError } from '../errors.js'
+import { checkNames } from '../options.js'
 import type { ChangeEffects, StoreEvent, StoreListener, WatchOptions } from './types.js'
 
 /** Longest time, in milliseconds, that a write waits for the listeners of its own process. */
@@ -6,6 +7,8 @@ export const LISTENER_WAIT_MS = 5_000
 
 /** Longest grace that a watcher may claim, in milliseconds. */
 const MAX_DECIDES_FOR_MS = 86_400_000
+
+const NAMES: ReadonlySet<string> = new Set(['decidesForMs', 'sessions'])
 
 /** A watcher. Wrapped, so that one function may watch twice. */
 interface Entry {
@@ -46,10 +49,11 @@ export class Listeners {
   add(
     listener: StoreListener,
     begin: (tell: (event: StoreEvent) => void) => void,
-    options?: WatchOptions,
+    options: WatchOptions = {},
   ): () => boolean {
     if (typeof listener !== 'function') throw new TypeError('"listener" argument must be a function')
-    const { decidesForMs, sessions } = options ?? {}
+    checkNames(options, NAMES, 'watch')
+    const { decidesForMs, sessions } = options
     if (sessions !== undefined && typeof sessions !== 'function') {
       throw new TypeError('"sessions" option must be a function')
     }

@@ -1,6 +1,6 @@
 import type { Semantics } from '../acl/types.js'
 import { RecordInvalid, RecordKeyInvalid, StoreUnavailable } from '../errors.js'
-import { integerOption } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import { createIdentity } from './identity.js'
 import { type Limiter, type LimiterLimits, Limiters, MemoryLimiter } from './limiter.js'
@@ -47,6 +47,8 @@ export interface MemoryStoreOptions {
    */
   readonly maxShared?: number
 }
+
+const NAMES: ReadonlySet<string> = new Set(['semantics', 'maxShared'])
 
 const MAX_SHARED = { fallback: 100_000, min: 1, max: 10_000_000 }
 
@@ -241,6 +243,7 @@ export function createMemoryStore(
   if (entries === null || typeof entries !== 'object' || typeof entries[Symbol.iterator] !== 'function') {
     throw new TypeError('"entries" argument must be an iterable of [key, record] pairs')
   }
+  checkNames(options, NAMES, 'createMemoryStore')
   const semantics = checkSemantics(options.semantics)
   return new MemoryStore(entries, { semantics, maxShared: integerOption(options, 'maxShared', MAX_SHARED) })
 }

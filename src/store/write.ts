@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { RecordConflict } from '../errors.js'
-import { integerOption } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import {
   decodeRecordKey,
   encodeRecordKey,
@@ -15,6 +15,9 @@ import type { ChangeEffects, Receipt, ReceiptRow, WriteOptions, WriteResult } fr
 
 /** Longest wait for a receipt, in milliseconds. */
 const MAX_RECEIPT_MS = 600_000
+
+const WRITE_NAMES: ReadonlySet<string> = new Set(['ifMatch', 'receipt', 'minReplicas'])
+const RECEIPT_NAMES: ReadonlySet<string> = new Set(['timeoutMs'])
 
 /** A record that passed every check, in the forms in which stores need it. */
 export interface PreparedRecord {
@@ -55,17 +58,19 @@ export function prepareRecord(key: RecordKey, record: AclRecord, limits: RecordL
 
 /** Refuses a malformed condition before anything is sent. */
 export function checkWriteOptions(options: WriteOptions | undefined): void {
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw new TypeError('"options" argument must be an object')
-  }
-  const { ifMatch = null, receipt, minReplicas } = options ?? {}
+  if (options === undefined) return
+  checkNames(options, WRITE_NAMES, 'put() and delete()')
+  const { ifMatch = null, receipt, minReplicas } = options
   if (ifMatch !== null && (typeof ifMatch !== 'string' || !/^[0-9a-f]{64}$/.test(ifMatch))) {
     throw new TypeError('"ifMatch" option must be null or a SHA-256 digest in lower-case hex')
   }
   if (receipt !== undefined && (typeof receipt !== 'object' || receipt === null || receipt.timeoutMs === undefined)) {
     throw new TypeError('"receipt" option must be an object with a "timeoutMs"')
   }
-  if (receipt !== undefined) integerOption(receipt, 'timeoutMs', { fallback: 0, min: 1, max: MAX_RECEIPT_MS })
+  if (receipt !== undefined) {
+    checkNames(receipt, RECEIPT_NAMES, 'put() and delete()', 'receipt.')
+    integerOption(receipt, 'timeoutMs', { fallback: 0, min: 1, max: MAX_RECEIPT_MS })
+  }
   if (minReplicas !== undefined) integerOption({ minReplicas }, 'minReplicas', { fallback: 1, min: 1, max: 100 })
 }
 

@@ -1,6 +1,5 @@
 import { quote, VernemqAdminFailed } from '../errors.js'
-import { integerOption } from '../options.js'
-import { checkNames } from './options.js'
+import { checkNames, integerOption } from '../options.js'
 import type { VernemqAdmin, VernemqClient, VernemqSession } from './types.js'
 
 /** Options of {@link createVernemqAdmin}. */

@@ -1,5 +1,4 @@
-import { integerOption } from '../options.js'
-import { checkNames } from './options.js'
+import { booleanOption, checkNames, integerOption } from '../options.js'
 import type { EnforcementPeers } from './peers.js'
 import type { EnforcementFault } from './types.js'
 
@@ -124,16 +123,10 @@ export function resolveEnforcementOptions(options: EnforcementOptions): Enforcem
   return {
     ...numbers,
     onNarrowed,
-    cleanup: flag(options.cleanup, 'cleanup', false),
-    verifyAtStart: flag(options.verifyAtStart, 'verifyAtStart', true),
-    verifyOnLogin: flag(options.verifyOnLogin, 'verifyOnLogin', true),
+    cleanup: booleanOption(options, 'cleanup', false),
+    verifyAtStart: booleanOption(options, 'verifyAtStart', true),
+    verifyOnLogin: booleanOption(options, 'verifyOnLogin', true),
     peers,
     onFault,
   }
-}
-
-function flag(value: unknown, name: string, fallback: boolean): boolean {
-  if (value === undefined) return fallback
-  if (typeof value !== 'boolean') throw new TypeError(`"${name}" option must be true or false`)
-  return value
 }

@@ -1,5 +1,5 @@
 import { ENDPOINT_OPTION_NAMES, type EndpointOptions } from '../endpoint/index.js'
-import { integerOption } from '../options.js'
+import { booleanOption, checkNames, integerOption } from '../options.js'
 import type { VernemqEnforcement } from './types.js'
 
 /** Options of `createWebhookHandler`. Those of the endpoint (limits, who may ask) concern the faces, not `handle`. */
@@ -50,8 +50,8 @@ const NAMES: ReadonlySet<string> = new Set([
  */
 export function resolveWebhookOptions(options: WebhookOptions): WebhookSettings {
   checkNames(options, NAMES, 'createWebhookHandler')
-  const { base64encode = true, perTopicDenial = 'never', enforcement } = options
-  if (typeof base64encode !== 'boolean') throw new TypeError('"base64encode" option must be true or false')
+  const base64encode = booleanOption(options, 'base64encode', true)
+  const { perTopicDenial = 'never', enforcement } = options
   if (perTopicDenial !== 'never' && perTopicDenial !== 'v2.2') {
     throw new TypeError('"perTopicDenial" option must be "never" or "v2.2"')
   }
@@ -65,12 +65,4 @@ export function resolveWebhookOptions(options: WebhookOptions): WebhookSettings 
     )
   }
   return { base64encode, perTopicDenial, cacheSeconds, enforcement }
-}
-
-/** Refuses names that mean nothing: a misspelt limit would be none. */
-export function checkNames(options: object, names: ReadonlySet<string>, owner: string): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError('"options" must be an object')
-  for (const name of Object.keys(options)) {
-    if (!names.has(name)) throw new TypeError(`"${name}" is not an option of ${owner}`)
-  }
 }

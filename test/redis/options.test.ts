@@ -45,9 +45,9 @@ describe('the options of createRedisStore', () => {
     [{ ownPrefix: '["x' }, '"ownPrefix" option must sort after [" and not begin with it'],
     [{ reconnectMinMs: 200, reconnectMaxMs: 100 }, '"reconnectMaxMs" option must not be below "reconnectMinMs"'],
     [{ invalidation: 'push' }, '"invalidation" option must be "tracking", "channel" or "none"'],
-    [{ hartbeatMs: 100 }, '"hartbeatMs" is not an option'],
-    [null, '"options" argument must be an object'],
-    ['x', '"options" argument must be an object'],
+    [{ hartbeatMs: 100 }, '"hartbeatMs" is not an option of createRedisStore'],
+    [null, '"options" must be an object'],
+    ['x', '"options" must be an object'],
   ])('refuse %j', (options, message) => {
     expect(() => createRedisStore(URL, options as never)).toThrow(new TypeError(message))
   })
