@@ -36,12 +36,12 @@ export class Context {
     this.authorizer = authorizer
     this.settings = settings
     this.sleepers = new Sleepers(settings.maxOwners)
-    this.members = new Members(settings.deadlineMs, this.sleepers)
-    this.gate = new SubscriptionGate(this.members)
     const { owners, cluster, nodeLeaseMs: leaseMs, maxOwners: max } = settings
     const shared = owners ?? authorizer.store.shared ?? new MemoryShared(max)
     const permitted = new PermittedState(shared, max, error => this.fault(error, 'owners'))
     this.registry = new OwnerRegistry(permitted, { cluster, leaseMs, max, nodeId: authorizer.store.nodeId })
+    this.members = new Members(settings.deadlineMs, this.sleepers, this.registry.node)
+    this.gate = new SubscriptionGate(this.members)
     this.claims = new Claims(this)
     this.members.onReleased = member => this.claims.released(member)
   }

@@ -1,13 +1,17 @@
 import { nextTurn, TURN } from '../authorizer/turn.js'
 import type { Session } from '../authorizer/types.js'
 import type { BrokerClient, StoredClient } from './broker.js'
-import { ownerOf, type SessionOwner } from './owners.js'
+import { type Holding, type Ownership, ownerOf, type SessionOwner } from './owners.js'
 import type { Sleepers } from './sleepers.js'
 
+/** Longest address that others are told. */
+const MAX_ADDRESS = 64
+
 /** A client that logged in through this protection. */
-export class Member {
+export class Member implements Holding {
   readonly client: BrokerClient
   readonly session: Session
+  readonly #node: string
   /** Subscriptions of a SUBSCRIBE that were granted and are still to be stored. */
   granted: Set<object> | undefined
   /** aedes has registered the client; before that it restores stored subscriptions. */
@@ -19,13 +23,22 @@ export class Member {
   predecessor: Member | undefined
   #waiting: (() => void)[] | undefined
 
-  constructor(client: BrokerClient, session: Session) {
+  /** @param node The name of this node among all. */
+  constructor(client: BrokerClient, session: Session, node: string) {
     this.client = client
     this.session = session
+    this.#node = node
   }
 
   get owner(): SessionOwner {
     return ownerOf(this.session)
+  }
+
+  /** That of its client id, where it holds that alone, and nothing was stored before. */
+  get ownership(): Ownership {
+    const { owner, client, session } = this
+    const address = (session.address ?? '').slice(0, MAX_ADDRESS)
+    return { owner, isStored: !client.clean, isForeign: false, holders: { [this.#node]: address } }
   }
 
   /** Resolves when aedes is done with the client: its subscriptions are down, its will is judged. */
@@ -62,6 +75,7 @@ export class Members {
   /** Those that hold no client id: not yet, or no longer. */
   readonly #others: Map<Session, Member> = new Map()
   readonly #sleepers: Sleepers
+  readonly #node: string
   /** Listener of every connection, which is its `this`. */
   readonly #onDrain: () => void
   /** Members whose connections were found to be over at the last look. */
@@ -73,8 +87,10 @@ export class Members {
   /**
    * @param lingerMs How long a session outlives its connection at most, for the will to be judged.
    * @param sleepers Gets the members that leave a stored session behind.
+   * @param node The name of this node among all.
    */
-  constructor(lingerMs: number, sleepers: Sleepers) {
+  constructor(lingerMs: number, sleepers: Sleepers, node: string) {
+    this.#node = node
     this.#sleepers = sleepers
     const members = this
     this.#onDrain = function (this: unknown): void {
@@ -104,7 +120,7 @@ export class Members {
    * listens for that as a rule, while a second listener for `close` would cost each connection a list.
    */
   add(client: BrokerClient, session: Session): Member {
-    const member = new Member(client, session)
+    const member = new Member(client, session, this.#node)
     ;(client.conn as object as Marked)[this.#mark] = member
     this.#others.set(session, member)
     client.conn.on('drain', this.#onDrain)

@@ -23,6 +23,11 @@ export interface Ownership {
   readonly holders: Readonly<Record<string, string>>
 }
 
+/** Who holds a client id here: an ownership is made of it when one is asked for, and none is kept. */
+export interface Holding {
+  readonly ownership: Ownership
+}
+
 /** The last owner made: the clients of one account, which come in their thousands, share it. */
 let latest: SessionOwner = { mountpoint: '', username: '', kind: 'anonymous' }
 

@@ -3,12 +3,15 @@ import { quote, WardenError } from '../errors.js'
 import { LateCache } from '../late-cache.js'
 import type { LocalState, SharedState } from '../store/shared.js'
 import { type MaybePromise, whenKnown } from './maybe-promise.js'
-import { decodeOwnership, encodeOwnership, type Ownership } from './owners.js'
+import { decodeOwnership, encodeOwnership, type Holding, type Ownership } from './owners.js'
+
+/** An ownership, or what it is made of. */
+type Entry = Ownership | Holding
 
 /** What to make of an ownership: another one in its place, or none, or nothing. */
 export interface Ruling<T> {
   readonly outcome: T
-  readonly entry: Ownership | 'removed' | 'kept'
+  readonly entry: Entry | 'removed' | 'kept'
 }
 
 /** What a registry is made with. */
@@ -45,21 +48,24 @@ export interface OtherHolder {
 export class OwnerRegistry {
   /** Name of this node among all; new with every start, since its clients are. */
   readonly node: string = randomUUID()
-  /** The last holders made: clients that come from one address share them. */
-  #alone: Ownership['holders'] = { [this.node]: '' }
   readonly #shared: SharedState
   readonly #prefix: string
+  /** Where client ids are written as they are, and where by their digests. */
+  readonly #plain: string
+  readonly #digests: string
   readonly #leaseMs: number
   /** Value of the lease: that it is there says all but which node of the store it is. */
   readonly #lease: string
-  /** What was last written of a client id from here: spares reading it, and is all that is known in an outage. */
-  readonly #written: LateCache<string>
+  /** What a client id was last known to be here: spares reading it, and is all that is known in an outage. */
+  readonly #written: LateCache<Entry>
   #leasedAt = Number.NEGATIVE_INFINITY
   #renewing: Promise<boolean> | undefined
 
   constructor(shared: SharedState, { cluster, leaseMs, max, nodeId }: RegistryOptions) {
     this.#shared = shared
     this.#prefix = cluster === '' ? '' : `${cluster}/`
+    this.#plain = `${this.#prefix}owner`
+    this.#digests = `${this.#prefix}owner-sha256`
     this.#leaseMs = leaseMs
     this.#lease = nodeId ?? ALIVE
     this.#written = new LateCache({ max })
@@ -78,65 +84,59 @@ export class OwnerRegistry {
   }
 
   #replace<T>(local: LocalState, clientId: string, rule: Rule<T>, triesLeft: number = MAX_TRIES): MaybePromise<T> {
-    const name = this.#nameOf(clientId)
-    const held = local.get(name) as Ownership | undefined
-    return whenKnown(rule(held), ({ outcome, entry }) => {
-      if (local.get(name) !== held) {
+    const [space, name] = this.#placeOf(clientId)
+    const held = local.get(space, name) as Entry | undefined
+    return whenKnown(rule(ownershipOf(held)), ({ outcome, entry }) => {
+      if (local.get(space, name) !== held) {
         if (triesLeft === 1) throw changedAgain(clientId)
         return this.#replace(local, clientId, rule, triesLeft - 1)
       }
-      if (entry !== 'kept') local.set(name, entry === 'removed' ? undefined : entry)
+      if (entry !== 'kept') local.set(space, name, entry === 'removed' ? undefined : entry)
       return outcome
     })
   }
 
   async #swap<T>(clientId: string, rule: Rule<T>): Promise<T> {
     const name = this.#nameOf(clientId)
-    let text = this.#written.get(clientId)
+    let held = this.remembered(clientId)
+    // What was written is not kept: the same text is made of the same ownership.
+    let text = held && encodeOwnership(held)
     let isRead = false
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const { outcome, entry } = await rule(text === undefined ? undefined : decodeOwnership(text, clientId))
+      const { outcome, entry } = await rule(held)
       if (entry === 'kept') {
         const current = isRead ? text : await this.#shared.get(name)
-        if (current === text) return outcome
+        if (current === text) {
+          if (isRead) this.#remember(clientId, held)
+          return outcome
+        }
         text = current
       } else {
-        const next = entry === 'removed' ? undefined : encodeOwnership(entry)
-        const swap = await this.#shared.swap(name, text, next)
+        const next = entry === 'removed' ? undefined : entry
+        const swap = await this.#shared.swap(name, text, next && encodeOwnership(ownershipOf(next)))
         if (swap.swapped) {
           this.#remember(clientId, next)
           return outcome
         }
         text = swap.current
       }
+      held = text === undefined ? undefined : decodeOwnership(text, clientId)
       isRead = true
     }
     throw changedAgain(clientId)
   }
 
-  /** Holders of a client id: this node alone. */
-  heldFrom(address: string): Ownership['holders'] {
-    if (this.#alone[this.node] !== address) {
-      // A copy of an object with the key takes a fraction of the time of a new one.
-      const holders: Record<string, string> = { ...this.#alone }
-      holders[this.node] = address
-      this.#alone = holders
-    }
-    return this.#alone
-  }
-
   /** What is there now. */
   async read(clientId: string): Promise<Ownership | undefined> {
     const { local } = this.#shared
-    if (local !== undefined) return local.get(this.#nameOf(clientId)) as Ownership | undefined
+    if (local !== undefined) return ownershipOf(local.get(...this.#placeOf(clientId)) as Entry | undefined)
     const text = await this.#shared.get(this.#nameOf(clientId))
     return text === undefined ? undefined : decodeOwnership(text, clientId)
   }
 
-  /** What this node wrote last; others may have written since. */
+  /** What this node wrote or read last; others may have written since. */
   remembered(clientId: string): Ownership | undefined {
-    const text = this.#written.get(clientId)
-    return text === undefined ? undefined : decodeOwnership(text, clientId)
+    return ownershipOf(this.#written.get(clientId))
   }
 
   /** The other nodes that hold a client id and are alive. */
@@ -184,9 +184,9 @@ export class OwnerRegistry {
     return !swap.swapped && !isFirst
   }
 
-  #remember(clientId: string, text: string | undefined): void {
-    if (text === undefined) this.#written.delete(clientId)
-    else this.#written.set(clientId, text)
+  #remember(clientId: string, entry: Entry | undefined): void {
+    if (entry === undefined) this.#written.delete(clientId)
+    else this.#written.set(clientId, entry)
   }
 
   #leaseOf(node: string): string {
@@ -194,9 +194,19 @@ export class OwnerRegistry {
   }
 
   #nameOf(clientId: string): string {
-    if (clientId.length <= MAX_PLAIN_LENGTH && clientId.isWellFormed()) return `${this.#prefix}owner:${clientId}`
-    return `${this.#prefix}owner-sha256:${createHash('sha256').update(clientId, 'utf16le').digest('hex')}`
+    return this.#placeOf(clientId).join(':')
   }
+
+  #placeOf(clientId: string): [space: string, name: string] {
+    if (clientId.length <= MAX_PLAIN_LENGTH && clientId.isWellFormed()) return [this.#plain, clientId]
+    return [this.#digests, createHash('sha256').update(clientId, 'utf16le').digest('hex')]
+  }
+}
+
+function ownershipOf(entry: Entry): Ownership
+function ownershipOf(entry: Entry | undefined): Ownership | undefined
+function ownershipOf(entry: Entry | undefined): Ownership | undefined {
+  return entry !== undefined && 'ownership' in entry ? entry.ownership : entry
 }
 
 function changedAgain(clientId: string): WardenError {

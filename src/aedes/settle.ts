@@ -23,9 +23,6 @@ export interface Admitted {
   readonly rivals: readonly FormerHolder[]
 }
 
-/** Longest address that is kept. */
-const MAX_ADDRESS = 64
-
 /** Rules on the claim of a newcomer, who has logged in. */
 export function settleClaim(
   context: Context,
@@ -34,7 +31,7 @@ export function settleClaim(
 ): MaybePromise<Ruling<Claimed>> {
   const { members, registry } = context
   // What a shared state has forgotten is known of clients that are here.
-  const held = told ?? ownershipOf(context, members.holder(member.client.id))
+  const held = told ?? members.holder(member.client.id)?.ownership
   if (held === undefined) return admitted(context, member)
   if (isOnlyHere(registry, held)) return settleBeside(context, member, held, [])
   return settleAmongNodes(context, member, held)
@@ -81,22 +78,14 @@ interface Inheritance {
   readonly isOwn: boolean
 }
 
-function admitted(
-  { registry }: Context,
-  { client, session, owner }: Member,
-  inheritance?: Inheritance,
-): Ruling<Claimed> {
-  const own = registry.heldFrom((session.address ?? '').slice(0, MAX_ADDRESS))
+function admitted({ registry }: Context, member: Member, inheritance?: Inheritance): Ruling<Claimed> {
   if (inheritance === undefined) {
-    return {
-      outcome: { kind: 'admitted', isForeign: false, wasStored: false, rivals: NONE },
-      entry: { owner, isStored: !client.clean, isForeign: false, holders: own },
-    }
+    return { outcome: { kind: 'admitted', isForeign: false, wasStored: false, rivals: NONE }, entry: member }
   }
   const { held, others, isOwn } = inheritance
   const { isForeign, isStored: wasStored, holders } = held
   const { mountpoint, username } = held.owner
-  const former = { principal: { mountpoint, clientId: client.id, username }, isOwn }
+  const former = { principal: { mountpoint, clientId: member.client.id, username }, isOwn }
   return {
     outcome: {
       kind: 'admitted',
@@ -107,24 +96,26 @@ function admitted(
         return { ...former, ...(address && { address }), ...(nodeId !== undefined && { nodeId }) }
       }),
     },
-    entry: {
-      owner,
-      isStored: wasStored || !client.clean,
-      isForeign,
-      ...(isForeign && { keeper: registry.node }),
-      holders: { ...Object.fromEntries(others.map(({ node }) => [node, holders[node]!] as const)), ...own },
-    },
+    entry: inherited(registry, member, inheritance),
+  }
+}
+
+/** The ownership of a member that comes after another. */
+function inherited({ node: own }: OwnerRegistry, member: Member, { held, others }: Inheritance): Ownership | Member {
+  const { ownership } = member
+  const { isForeign, holders } = held
+  const isStored = held.isStored || ownership.isStored
+  if (!isForeign && isStored === ownership.isStored && others.length === 0) return member
+  return {
+    ...ownership,
+    isStored,
+    isForeign,
+    ...(isForeign && { keeper: own }),
+    holders: { ...Object.fromEntries(others.map(({ node }) => [node, holders[node]!] as const)), ...ownership.holders },
   }
 }
 
 const NONE: readonly FormerHolder[] = []
-
-/** What a client holds here. */
-function ownershipOf({ registry }: Context, holder: Member | undefined): Ownership | undefined {
-  if (holder === undefined) return undefined
-  const { owner, client } = holder
-  return { owner, isStored: !client.clean, isForeign: false, holders: registry.heldFrom('') }
-}
 
 /** Whether no other node is named, dead or alive. */
 function isOnlyHere({ node }: OwnerRegistry, { keeper, holders }: Ownership): boolean {

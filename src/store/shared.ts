@@ -41,16 +41,19 @@ export interface SharedState {
   readonly local?: LocalState | undefined
 }
 
-/** What is shared within one process. Who reads and writes a value in one turn is disturbed by nobody. */
+/**
+ * What is shared within one process: values by name, in spaces that are apart from each other. Who reads and writes a
+ * value in one turn is disturbed by nobody.
+ */
 export interface LocalState {
   /** @throws StoreUnavailable when it is closed. */
-  get(name: string): unknown
+  get(space: string, name: string): unknown
   /**
    * Puts a value in the place of whatever is there; `undefined` leaves nothing.
    *
    * @throws StoreUnavailable when it is closed.
    */
-  set(name: string, value: unknown): void
+  set(space: string, name: string, value: unknown): void
 }
 
 const MAX_NAME = 512
@@ -75,19 +78,20 @@ function isText(value: unknown, maxLength: number): boolean {
 
 /**
  * Shared state of one process. Of more than `max` texts, the one used longest ago is forgotten; of more than `max`
- * other values, the one written longest ago.
+ * other values of one space, the one written longest ago.
  */
 export class MemoryShared implements SharedState {
   readonly #values: LateCache<string>
-  readonly #objects: Map<string, unknown> = new Map()
+  /** By space, then by name. */
+  readonly #objects: Map<string, Map<string, unknown>> = new Map()
   readonly #max: number
   #isClosed = false
   readonly local: LocalState = {
-    get: name => {
+    get: (space, name) => {
       this.#demandOpen()
-      return this.#objects.get(name)
+      return this.#objects.get(space)?.get(name)
     },
-    set: (name, value) => this.#set(name, value),
+    set: (space, name, value) => this.#set(space, name, value),
   }
 
   constructor(max: number) {
@@ -122,14 +126,16 @@ export class MemoryShared implements SharedState {
     this.#objects.clear()
   }
 
-  #set(name: string, value: unknown): void {
+  #set(space: string, name: string, value: unknown): void {
     this.#demandOpen()
-    this.#objects.delete(name)
+    const values = this.#objects.get(space) ?? new Map<string, unknown>()
+    values.delete(name)
     if (value === undefined) return
-    this.#objects.set(name, value)
-    if (this.#objects.size <= this.#max) return
-    const [oldest] = this.#objects.keys()
-    this.#objects.delete(oldest!)
+    if (values.size === 0) this.#objects.set(space, values)
+    values.set(name, value)
+    if (values.size <= this.#max) return
+    const [oldest] = values.keys()
+    values.delete(oldest!)
   }
 
   #demandOpen(): void {

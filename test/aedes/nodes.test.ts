@@ -72,7 +72,7 @@ const ownership = async () => JSON.parse((await store.shared!.get('owner:c1')) ?
 
 describe('a client id that is held on another node of the same process', () => {
   const near = (id: string, given: StageOptions = {}) => node(id, { ...given, options: { owners: store.shared! } })
-  const owned = () => store.shared!.local!.get('owner:c1')
+  const owned = () => store.shared!.local!.get('owner', 'c1')
 
   it('is refused to another account, and is free as soon as its client is gone', async () => {
     const [one, two] = [await near('one'), await near('two')]

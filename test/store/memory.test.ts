@@ -130,21 +130,25 @@ describe('the listeners of a store', () => {
   })
 })
 
-it('shares values of any kind within the process, as many as it shares texts, until it is closed', async () => {
+it('shares values of any kind within the process, of each space as many as it shares texts, until it is closed', async () => {
   const store = createMemoryStore([], { maxShared: 2 })
   const { local } = store.shared!
   const value = { any: 'kind' }
-  local!.set('a', value)
+  const get = (name: string) => local!.get('one', name)
+  local!.set('one', 'a', value)
   await store.shared!.swap('a', undefined, 'text')
-  expect([local!.get('a'), await store.shared!.get('a'), local!.get('__proto__')]).toEqual([value, 'text', undefined])
-  local!.set('b', 1)
+  expect([get('a'), await store.shared!.get('a'), get('__proto__')]).toEqual([value, 'text', undefined])
+  expect([local!.get('other', 'a'), local!.get('__proto__', 'a')]).toEqual([undefined, undefined])
+  local!.set('one', 'b', 1)
+  local!.set('other', 'b', 9)
   // What is written again is the latest.
-  local!.set('a', 2)
-  local!.set('c', 3)
-  expect(['a', 'b', 'c'].map(name => local!.get(name))).toEqual([2, undefined, 3])
-  local!.set('a', undefined)
-  expect(local!.get('a')).toBeUndefined()
+  local!.set('one', 'a', 2)
+  local!.set('one', 'c', 3)
+  expect(['a', 'b', 'c'].map(get)).toEqual([2, undefined, 3])
+  expect(local!.get('other', 'b')).toBe(9)
+  local!.set('one', 'a', undefined)
+  expect(get('a')).toBeUndefined()
   await store.close()
-  expect(() => local!.get('c')).toThrow(StoreUnavailable)
-  expect(() => local!.set('c', 4)).toThrow(StoreUnavailable)
+  expect(() => get('c')).toThrow(StoreUnavailable)
+  expect(() => local!.set('one', 'c', 4)).toThrow(StoreUnavailable)
 })
