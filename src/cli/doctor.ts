@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { quote, WardenError } from '../errors.js'
+import { quote, StoreUnavailable, WardenError } from '../errors.js'
 import type { RecordKey } from '../record/types.js'
 import type { RedisFinding, RedisStore } from '../redis/index.js'
 import { EXIT, printLine } from './io.js'
@@ -28,7 +28,8 @@ interface Roll {
 
 /** What was found among the records. */
 interface Survey {
-  readonly records: number
+  /** `null` where they cannot be listed. */
+  readonly records: number | null
   /** Whether all were counted. */
   readonly isComplete: boolean
   /** Left out unless records were read. */
@@ -77,13 +78,13 @@ async function run(options: DoctorOptions): Promise<void> {
     ({ check, level }) => level === 'failed' && /^(connection|read|topology)$/.test(check),
   )
   const roll = isReadable ? await callRoll(store) : undefined
-  const survey = isReadable ? await surveyRecords(store, options.lint) : undefined
-  if (options.json) printLine(JSON.stringify({ ok: !hasFailed, findings, ...roll, ...survey }, undefined, 2))
-  else {
+  if (!options.json) {
     printFindings(findings)
     if (roll !== undefined) printRoll(roll)
-    if (survey !== undefined) printSurvey(survey)
   }
+  const survey = isReadable ? await surveyRecords(store, options.lint) : undefined
+  if (options.json) printLine(JSON.stringify({ ok: !hasFailed, findings, ...roll, ...survey }, undefined, 2))
+  else if (survey !== undefined) printSurvey(survey)
   process.exitCode = hasFailed ? EXIT.refused : EXIT.allowed
 }
 
@@ -97,6 +98,16 @@ async function callRoll(store: RedisStore): Promise<Roll> {
 }
 
 async function surveyRecords(store: RedisStore, isLint: boolean): Promise<Survey> {
+  try {
+    return await countRecords(store, isLint)
+  } catch (error) {
+    // A user may read records without the right to list them.
+    if (error instanceof StoreUnavailable && error.isForbidden) return { records: null, isComplete: false }
+    throw error
+  }
+}
+
+async function countRecords(store: RedisStore, isLint: boolean): Promise<Survey> {
   let records = 0
   const complaints: Complaint[] = []
   for await (const key of store.scan()) {
@@ -147,6 +158,10 @@ function printRoll({ nodes, versions, sessions }: Roll): void {
 }
 
 function printSurvey({ records, isComplete, complaints }: Survey): void {
+  if (records === null) {
+    printRow('info', 'records', 'not known: this user may not list them; grant +scan')
+    return
+  }
   const count = `${isComplete ? '' : 'more than '}${records}`
   if (complaints === undefined || complaints.length === 0) {
     printRow('ok', 'records', complaints === undefined ? count : `${count}, all of which can be used`)

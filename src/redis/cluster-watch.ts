@@ -66,10 +66,10 @@ export class ClusterWatch {
   /** Resolves when there are other masters than these, or the watch is stopped. */
   async #hear(topology: Topology, signal: AbortSignal): Promise<void> {
     const { events } = this.#context
+    const places = this.#places(topology)
     const generation = new AbortController()
     const end = (): void => generation.abort()
     signal.addEventListener('abort', end, { once: true })
-    const places = this.#places(topology)
     const heard = new Heard(places.length, events)
     this.#links = places.map(place => this.#link(place, topology, heard, end))
     await new Promise<void>(resolve => {

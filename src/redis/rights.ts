@@ -23,13 +23,24 @@ export interface ProbeContext {
 /** Reads as `get` and `scan` do. */
 export async function checkRead({ connection, keys, timeoutMs, end }: ProbeContext): Promise<Finding> {
   const key = keys.unusedKey(end)
-  const replies = await connection.requestAll([['multi'], ['get', key], ['pttl', key], ['exec']], timeoutMs)
-  const refused = replies.find(reply => reply instanceof CommandFailure)
+  const reading: readonly Command[] = [
+    ['get', key],
+    ['pttl', key],
+  ]
+  const ask = async (commands: readonly Command[]): Promise<CommandFailure | undefined> => {
+    return (await connection.requestAll(commands, timeoutMs)).find(reply => reply instanceof CommandFailure)
+  }
+  let refused = await ask([['multi'], ...reading, ['exec']])
+  // A Redis that is full takes no transaction, of reads neither; records are read without one then.
+  if (refused?.code === 'OOM') refused = await ask(reading)
   if (refused !== undefined) {
-    return found('read', 'failed', refused.message, 'grant +multi +exec +get +pttl on the keys of records')
+    const { code, message } = refused
+    const rights = 'grant +multi +exec +get +pttl on the keys of records'
+    return found('read', 'failed', message, code === 'NOPERM' ? rights : remedyFor(message))
   }
   const [scanned] = await connection.requestAll([['scan', '0', 'match', keys.recordGlob, 'count', '1']], timeoutMs)
-  if (scanned instanceof CommandFailure) return found('read', 'info', 'may read records, but not list them', '+scan')
+  if (scanned instanceof CommandFailure)
+    return found('read', 'info', 'may read records, but not list them', 'grant +scan')
   return ok('read', 'may read and list records')
 }
 

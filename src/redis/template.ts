@@ -123,8 +123,13 @@ export function nodeTemplate({ options }: ClusterClient, node: unknown): NodeCli
 /** Has ioredis read a URL, a port or options. What a URL says would win here, so our options come with `duplicate`. */
 function createTemplate(target: unknown): NodeClient {
   const lazy = { lazyConnect: true }
-  const client = typeof target === 'object' ? new Redis({ ...target, ...lazy }) : new Redis(target as string, lazy)
-  return client as unknown as NodeClient
+  try {
+    const client = typeof target === 'object' ? new Redis({ ...target, ...lazy }) : new Redis(target as string, lazy)
+    return client as unknown as NodeClient
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : 'ioredis refuses it'
+    throw new TypeError(`"target" argument cannot be used: ${problem}`, { cause })
+  }
 }
 
 /** What our connections have in common, whatever the template says. */

@@ -178,7 +178,10 @@ export interface WriteResult {
   readonly digest: string | null
   /** Whether there was a record before. */
   readonly replaced: boolean
-  /** What another reader of the record would stumble over, e.g. VerneMQ over a key that holds a space. */
+  /**
+   * What was perhaps not meant, e.g. an end that has passed, and what another reader of the record would stumble over,
+   * e.g. VerneMQ over a key that holds a space.
+   */
   readonly warnings: readonly string[]
   /** How many replicas are known to have the write, where `minReplicas` was given. */
   readonly replicas?: number

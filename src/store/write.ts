@@ -19,6 +19,9 @@ const MAX_RECEIPT_MS = 600_000
 const WRITE_NAMES: ReadonlySet<string> = new Set(['ifMatch', 'receipt', 'minReplicas'])
 const RECEIPT_NAMES: ReadonlySet<string> = new Set(['timeoutMs'])
 
+/** Unix seconds of the year 10000, which milliseconds of today are beyond. */
+const YEAR_10000 = 253_402_300_800
+
 /** A record that passed every check, in the forms in which stores need it. */
 export interface PreparedRecord {
   /** Frozen copy; the caller's object may change afterwards. */
@@ -53,6 +56,11 @@ export function prepareRecord(key: RecordKey, record: AclRecord, limits: RecordL
   const text = serializeRecord(checked, limits)
   const warnings = [...recordKeyWarnings(key)]
   if (!checked.passhash.startsWith('$2a$')) warnings.push('passhash is not $2a$: VerneMQ cannot read it')
+  const { expiresAt = Infinity } = checked
+  if (expiresAt * 1_000 <= Date.now()) warnings.push('expiresAt has passed: nobody can log in by this record')
+  else if (expiresAt > YEAR_10000 && expiresAt < Infinity) {
+    warnings.push('expiresAt is after the year 9999: it counts seconds, not milliseconds')
+  }
   return { record: checked, text, digest: digestOf(text), warnings: Object.freeze(warnings) }
 }
 

@@ -114,6 +114,18 @@ describe('mqtt-warden doctor', () => {
     expect(code).toBe(0)
   })
 
+  it('tells what it found to a user who may not list the records', async () => {
+    await tool.call('ACL', 'SETUSER', 'unlisted', 'on', '>x', '~*', '&*', '+@all', '-scan')
+    const url = `redis://unlisted:x@127.0.0.1:${server.port}`
+    const { stdout, stderr, code } = await doctor('--redis', url, '--lint')
+    expect(stderr).toBe('')
+    expect(stdout).toContain('note     read: may read records, but not list them; grant +scan\n')
+    expect(stdout).toContain('note     records: not known: this user may not list them; grant +scan\n')
+    expect(code).toBe(0)
+    const json = JSON.parse((await doctor('--redis', url, '--json')).stdout)
+    expect(json).toMatchObject({ ok: true, records: null, isComplete: false })
+  })
+
   it('does not mind a user who may not see the nodes', async () => {
     await tool.call('ACL', 'SETUSER', 'reader', 'on', '>x', '~\\["*', '~mqtt-warden:beat:*', '&*', '+@all')
     const { stdout, code } = await doctor('--redis', `redis://reader:x@127.0.0.1:${server.port}`)

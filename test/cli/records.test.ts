@@ -188,7 +188,8 @@ describe('mqtt-warden get, list and nodes', () => {
     expect((await cli(['list', '-u', 'other'])).stdout).toBe('["","a","other"]\n')
     const one = await cli(['list', '-c', 'a', '-u', 'plant', '-m', '', '--json'])
     expect(JSON.parse(one.stdout)).toEqual({ mountpoint: '', clientId: 'a', username: 'plant' })
-    expect(await cli(['list', '-c', 'nobody'])).toEqual({ code: 1, stdout: '', stderr: '' })
+    const none = { code: 1, stdout: '', stderr: 'mqtt-warden: there is no record that fits\n' }
+    expect(await cli(['list', '-c', 'nobody'])).toEqual(none)
   })
 
   it('give no orders to a terminal, whatever is in a record', async () => {

@@ -177,6 +177,13 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
       expect(other.warnings).toEqual(['passhash is not $2a$: VerneMQ cannot read it'])
     })
 
+    it('warns of an end that is hardly meant', async () => {
+      const past = await store.put(key('c'), { ...recordOf('a'), expiresAt: 1 })
+      expect(past.warnings).toEqual(['expiresAt has passed: nobody can log in by this record'])
+      const inMilliseconds = await store.put(key('c'), { ...recordOf('a'), expiresAt: Date.now() + 1_000 })
+      expect(inMilliseconds.warnings).toEqual(['expiresAt is after the year 9999: it counts seconds, not milliseconds'])
+    })
+
     it('refuses an invalid record and an invalid key, and writes nothing', async () => {
       await store.put(key('c'), recordOf('a'))
       await watchLive()

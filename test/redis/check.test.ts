@@ -130,6 +130,17 @@ describe('the check of a Redis store', () => {
     await own.stop()
   })
 
+  it('does without INFO where a server or a proxy has it not, and so does a listing', async () => {
+    const own = await startRedisServer(['--rename-command', 'INFO', ''])
+    const store = stores.create(own.url)
+    expect(levels(await store.check())).toEqual({ ...ALL_OK, version: 'info', topology: 'info', eviction: 'info' })
+    const listed: unknown[] = []
+    for await (const key of store.scan()) listed.push(key)
+    expect(listed).toEqual([])
+    await stores.close()
+    await own.stop()
+  })
+
   it('says that nothing answers', async () => {
     const port = await freePort()
     const findings = await stores.create(`redis://127.0.0.1:${port}`).check()

@@ -58,6 +58,11 @@ describe('the options of createRedisStore', () => {
 })
 
 describe('the target of createRedisStore', () => {
+  it('is refused where it lists no sentinel', () => {
+    const message = '"target" argument cannot be used: Requires at least one sentinel to connect to.'
+    expect(() => createRedisStore({ sentinels: [], name: 'records' })).toThrow(new TypeError(message))
+  })
+
   it('is refused where its sentinels are asked for a replica', () => {
     const options = { sentinels: [{ host: '127.0.0.1' }], name: 'records', role: 'slave' as const }
     const message = '"target" argument must ask the sentinels for a master: replicas lag'

@@ -120,6 +120,15 @@ describe.each(reasons)('a Redis that takes no writes ($code)', ({ code, begin, t
     }, 'it is writable again')
   })
 
+  it('is told by the check to take no writes, and to be read all the same', async () => {
+    const store = stores.create(server.url)
+    await begin()
+    const findings = await store.check()
+    const levelOf = (name: string) => findings.find(({ check }) => check === name)?.level
+    expect(levelOf('read')).toBe('ok')
+    expect(levelOf('write')).toBe('warning')
+  })
+
   it('can be connected to', async () => {
     await begin()
     const store = stores.create(server.url)

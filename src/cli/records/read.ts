@@ -86,6 +86,7 @@ async function runList({ clientId, username, mountpoint, ...options }: ListArgum
     found++
     printLine(options.json ? JSON.stringify(key) : encodeRecordKey(key))
   }
+  if (found === 0) warnLine(`there is no record${wanted.length > 0 ? ' that fits' : ''}`)
   process.exitCode = found > 0 ? EXIT.allowed : EXIT.refused
 }
 

@@ -79,6 +79,7 @@ async function settle(write: Promise<WriteResult>): Promise<{ result: WriteResul
 }
 
 function printReceipt({ rows, silentNodes }: Receipt, digest: string | null): void {
+  if (rows.length + silentNodes.length === 0) return
   const state = ({ digest: read, failed, pending, sessionsReauthorized = 0 }: ReceiptRow): string => {
     if (failed !== undefined) return `failed: ${quote(failed)}`
     if (read !== digest) return read === null ? 'no record there' : `another record: ${read.slice(0, 12)}…`
