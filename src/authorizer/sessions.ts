@@ -149,10 +149,14 @@ export class Sessions implements SessionContext {
       if (done > 0) await nextTurn()
       const given = this.#resolver.given(key)
       const some = sessions.slice(done, done + TURN)
-      await Promise.all(some.map(session => this.#refresh(session, 1, { given, tally })))
-      // Not before: until its record is read a session is due soon, and a sweep through all of them would be in vain.
-      for (const session of some) this.#sweep.expect(session)
-      telling.push(Promise.all(some.map(session => this.#telling.get(session))))
+      const refreshing = some.map(session => this.#refresh(session, 1, { given, tally })).filter(isUnderWay)
+      if (refreshing.length > 0) await Promise.all(refreshing)
+      for (const session of some) {
+        // Not before: until its record is read a session is due soon, and a sweep through all of them would be in vain.
+        this.#sweep.expect(session)
+        const told = this.#telling.get(session)
+        if (told !== undefined) telling.push(told)
+      }
     }
     await Promise.all(telling)
     return tally.effects
@@ -256,7 +260,8 @@ export class Sessions implements SessionContext {
 
   #announce(session: LiveSession, change: SessionChange, tally: Tally | undefined): void {
     if (this.#emitter.heard('changed')) {
-      this.#emitter.emit('changed', { at: Date.now(), principal: session.principal, ...change })
+      const { previous, acl } = change
+      this.#emitter.emit('changed', { at: Date.now(), principal: session.principal, session, previous, acl })
     }
     this.#follow(session, session.tell(change), tally)
   }
@@ -268,4 +273,8 @@ export class Sessions implements SessionContext {
     })
     if (finished !== undefined) this.#telling.set(session, finished)
   }
+}
+
+function isUnderWay(work: Promise<unknown> | undefined): work is Promise<unknown> {
+  return work !== undefined
 }
