@@ -30,6 +30,12 @@ export const ENDPOINT_OPTION_NAMES: readonly string[] = [
  * @throws TypeError that names the option.
  */
 export function resolveEndpointOptions(options: EndpointOptions): EndpointSettings {
+  for (const name of ['pathSecret', 'basic'] as const) {
+    // A variable of the environment that is not set must not open the endpoint to everybody.
+    if (Object.hasOwn(options, name) && options[name] === undefined) {
+      throw new TypeError(`"${name}" option is undefined: leave it out if anybody may ask`)
+    }
+  }
   const maxBodyBytes = integerOption(options, 'maxBodyBytes', ENDPOINT_DEFAULTS.maxBodyBytes)
   const { max } = ENDPOINT_DEFAULTS.maxPendingBytes
   const fallback = Math.max(ENDPOINT_DEFAULTS.maxPendingBytes.fallback, maxBodyBytes)

@@ -43,7 +43,10 @@ export interface EndpointFailure {
   readonly problem: string
 }
 
-/** Who may ask. All that is given must hold. */
+/**
+ * Who may ask. All that is given must hold. What is given as `undefined`, e.g. from a variable of the environment that is
+ * not set, is refused: that would be everybody.
+ */
 export interface EndpointAccess {
   /**
    * First segment of the path, e.g. `http://127.0.0.1:8081/<secret>/…`. 16 to 256 characters of `A-Z a-z 0-9 . _ ~ -`.

@@ -454,10 +454,14 @@ describe('options of an endpoint', () => {
       '"basic" option must have a "username" without ":" and a "password"',
     ],
     [{ basic: null }, '"basic" option must have a "username" without ":" and a "password"'],
+    [{ pathSecret: undefined }, '"pathSecret" option is undefined: leave it out if anybody may ask'],
+    [{ basic: undefined }, '"basic" option is undefined: leave it out if anybody may ask'],
+    [{ pathSecret: undefined }, '"pathSecret" option is undefined: leave it out if anybody may ask'],
+    [{ basic: undefined }, '"basic" option is undefined: leave it out if anybody may ask'],
     [{ clientCertificate: 'yes' }, '"clientCertificate" option must be true or false'],
     [{ fail: 'x' }, '"fail" option must be a function'],
     [{ onError: 1 }, '"onError" option must be a function'],
-  ])('refuses %j', (options, message) => {
+  ])('refuses %o', (options, message) => {
     expect(() => createEndpoint(echo, options as EndpointOptions)).toThrow(new TypeError(message))
   })
 })
