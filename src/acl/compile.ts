@@ -6,6 +6,7 @@ import { decideMatch, nameQuestion } from './decide-match.js'
 import { findFirstMatch } from './first-match.js'
 import { type Demand, denied, NO_DEMAND, publishDemand, RuleList, subscribeDemand } from './rule.js'
 import { checkRules } from './rule-check.js'
+import { keepStringsFast } from './strings.js'
 import {
   describeTopicProblem,
   isTooDeep,
@@ -114,6 +115,7 @@ class Compiled implements CompiledAcl {
     if (semantics !== 'strict' && semantics !== 'vernemq') {
       throw new TypeError("\"semantics\" option must be 'strict' or 'vernemq'")
     }
+    keepStringsFast()
     this.acl = acl
     this.semantics = semantics
     this.maxLevels = maxLevels ?? DEFAULT_MAX_LEVELS[semantics]
