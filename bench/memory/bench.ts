@@ -26,7 +26,7 @@ const session: MemoryCase = { fill: 'sessions', count: 100_000 }
 /** Rules of their own are compiled for each, which takes its time. */
 const recordCounts = { [SAME]: [10_000, 100_000], [DIFFERENT]: [10_000, 30_000] }
 const topic: MemoryCase = { fill: 'topics', count: 300_000 }
-const clientCount = 5_000
+const clientCount = 10_000
 
 function columnOf(count: number): string {
   return count.toLocaleString('en')
@@ -99,7 +99,7 @@ function budgets(samples: readonly Sample[]): Budget[] {
       unit: 'B',
       peer: `${NONE} ${show(of(SESSION, clientCount, NONE).median, 'B')} a client`,
       whenMissed:
-        'besides the session, what the adapter remembers of a connection (its member, a listener, its owner), and the cache that remembers the client has no record of its own.',
+        'a session and its principal, the member that the adapter makes of a connection, and the places of both in the maps by client id and by username.',
     }),
     atMost(1, {
       what: 'memory a topic seen, 300,000 never seen before',

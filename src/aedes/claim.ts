@@ -63,8 +63,9 @@ export class Claims {
   /** aedes has registered a member, and has removed what was stored if it wanted a clean session. */
   registered(member: Member): void {
     const { client } = member
+    const endsStored = client.clean && member.joining?.endsStored === true
     if (this.#context.members.registered(member)) this.#doubt(client.id)
-    if (!client.clean || !member.endsStored) return
+    if (!endsStored) return
     void this.#follow(client.id, () => {
       return this.#context.registry.update(client.id, held => {
         if (held === undefined || this.#context.members.holder(client.id) !== member) return KEPT
@@ -117,7 +118,7 @@ export class Claims {
   ): MaybePromise<undefined> {
     const { sleepers, authorizer } = this.#context
     const { client, session } = member
-    member.endsStored = claimed.wasStored
+    if (member.joining !== undefined) member.joining.endsStored = claimed.wasStored
     return whenKnown(claimed.isForeign ? this.#takeOut(member, isWanted) : undefined, () => {
       sleepers.delete(client.id)
       // Known to the authorizer already, unless it was under another mountpoint.

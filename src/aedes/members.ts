@@ -7,6 +7,14 @@ import type { Sleepers } from './sleepers.js'
 /** Longest address that others are told. */
 const MAX_ADDRESS = 64
 
+/** What of a login is still open. */
+interface Joining {
+  /** Who held the client id before, as long as it is not certain that this one stays. */
+  predecessor: Member | undefined
+  /** Whether it owns what was stored before, and will have it removed. */
+  endsStored: boolean
+}
+
 /** A client that logged in through this protection. */
 export class Member implements Holding {
   readonly client: BrokerClient
@@ -14,13 +22,9 @@ export class Member implements Holding {
   readonly #node: string
   /** Subscriptions of a SUBSCRIBE that were granted and are still to be stored. */
   granted: Set<object> | undefined
-  /** aedes has registered the client; before that it restores stored subscriptions. */
-  isRegistered = false
+  /** Until aedes has registered the client; before that it restores stored subscriptions. */
+  joining: Joining | undefined = { predecessor: undefined, endsStored: false }
   isEnded = false
-  /** Whether it owns what was stored before, and will have it removed. */
-  endsStored = false
-  /** Who held the client id before, as long as it is not certain that this one stays. */
-  predecessor: Member | undefined
   #waiting: (() => void)[] | undefined
 
   /** @param node The name of this node among all. */
@@ -28,6 +32,10 @@ export class Member implements Holding {
     this.client = client
     this.session = session
     this.#node = node
+  }
+
+  get isRegistered(): boolean {
+    return this.joining === undefined
   }
 
   get owner(): SessionOwner {
@@ -141,7 +149,7 @@ export class Members {
     if (member.isEnded) return false
     const before = this.#holders.get(member.client.id)
     if (before !== undefined) this.#others.set(before.session, before)
-    member.predecessor = before
+    if (member.joining !== undefined) member.joining.predecessor = before
     this.#inherit(member)
     return true
   }
@@ -151,12 +159,11 @@ export class Members {
    * first. Returns whether the client id had been given up meanwhile.
    */
   registered(member: Member): boolean {
-    member.isRegistered = true
+    member.joining = undefined
     const { id } = member.client
     const holder = this.#holders.get(id)
     // A later one that is still to be registered will close this one, or leave it the client id.
     if (member.isEnded || (holder !== undefined && holder !== member && !holder.isRegistered)) return false
-    member.predecessor = undefined
     this.#holders.set(id, member)
     return holder === undefined
   }
@@ -170,9 +177,9 @@ export class Members {
       member.end()
       return
     }
-    let heir = member.predecessor
-    while (heir?.isEnded) heir = heir.predecessor
-    member.predecessor = undefined
+    let heir = member.joining?.predecessor
+    while (heir?.isEnded) heir = heir.joining?.predecessor
+    if (member.joining !== undefined) member.joining.predecessor = undefined
     member.end()
     if (heir !== undefined) {
       this.#inherit(heir)
