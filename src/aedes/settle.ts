@@ -119,7 +119,10 @@ const NONE: readonly FormerHolder[] = []
 
 /** Whether no other node is named, dead or alive. */
 function isOnlyHere({ node }: OwnerRegistry, { keeper, holders }: Ownership): boolean {
-  if (keeper !== undefined && keeper !== node) return false
+  return (keeper === undefined || keeper === node) && isOnly(node, holders)
+}
+
+function isOnly(node: string, holders: Ownership['holders']): boolean {
   for (const holder in holders) if (holder !== node) return false
   return true
 }
@@ -130,9 +133,10 @@ export async function isKept(registry: OwnerRegistry, { keeper }: Ownership): Pr
 }
 
 /** What is left when this node no longer holds a client id, nor works on what is stored under it. */
-export function withoutNode(node: string, { holders, keeper, ...held }: Ownership): Ownership | 'removed' {
+export function withoutNode(node: string, left: Ownership): Ownership | 'removed' {
+  if (!left.isStored && isOnly(node, left.holders)) return 'removed'
+  const { holders, keeper, ...held } = left
   const { [node]: _own, ...others } = holders
-  if (Object.keys(others).length === 0 && !held.isStored) return 'removed'
   return { ...held, ...(keeper !== undefined && keeper !== node && { keeper }), holders: others }
 }
 
