@@ -27,6 +27,11 @@ type GiveUp = (error: Error) => void
 
 const MAX_TRIES = 3
 
+/** Of a store that does not say how many. */
+const READS_AT_ONCE = 50
+
+const MAX_READS_AT_ONCE = 10_000
+
 /** Longest key, in characters, whose absence is remembered. Clients choose names, up to 64 KiB each. */
 const MAX_ABSENT_LENGTH = 1_024
 
@@ -59,6 +64,12 @@ export class RecordCache {
 
   get sizes(): { records: number; absent: number; loading: number } {
     return { records: this.#present.size, absent: this.#absent.size, loading: this.#loads.size }
+  }
+
+  /** How many reads may be under way where others must not wait for them. */
+  get readsAtOnce(): number {
+    const { readsAtOnce = READS_AT_ONCE } = this.#settings.store
+    return readsAtOnce >= 1 ? Math.min(readsAtOnce, MAX_READS_AT_ONCE) : READS_AT_ONCE
   }
 
   /** Whether there were records that end by the clock of the system. */

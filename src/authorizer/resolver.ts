@@ -63,6 +63,10 @@ export class Resolver {
     return this.#lookUp(principal, {}, key => this.#cache.inGrace(key))
   }
 
+  get readsAtOnce(): number {
+    return this.#cache.readsAtOnce
+  }
+
   /** Has one record held, for many who will ask for it. */
   async prepare(key: RecordKey): Promise<void> {
     await this.#cache.get(key)

@@ -79,6 +79,20 @@ export class SessionIndex {
     }
   }
 
+  /** The sessions that records decide, those on the same `*` record one after the other. */
+  *byRecord(): IterableIterator<LiveSession> {
+    if (!this.#wildcard) {
+      yield* this.values()
+      return
+    }
+    for (const map of this.#byUsername.maps()) {
+      for (const sessions of map.values()) {
+        if (sessions instanceof Set) yield* sessions
+        else yield sessions
+      }
+    }
+  }
+
   /** Takes a session in, which holds no client id before {@link hold}. */
   add(session: LiveSession): void {
     const { mountpoint, clientId, username } = session.principal

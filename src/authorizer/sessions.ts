@@ -10,7 +10,7 @@ import { Expiries } from './expiries.js'
 import { Gate } from './gate.js'
 import type { LoopWatch } from './loops.js'
 import type { Settings } from './options.js'
-import type { Known } from './record-cache.js'
+import { type Known, TooManyChanges } from './record-cache.js'
 import { spreadOf } from './refresh-share.js'
 import type { ResolveOptions, Resolver } from './resolver.js'
 import { LiveSession } from './session.js'
@@ -34,7 +34,8 @@ const NAMED_A_TURN = 5_000
 
 /** A session that is being read again, and the change that what comes of it is counted for, if there is one. */
 interface Refreshing {
-  finished: Promise<void>
+  /** Whether the store could be asked. */
+  finished: Promise<boolean>
   tally: Tally | undefined
 }
 
@@ -75,6 +76,7 @@ export class Sessions implements SessionContext {
     this.#sweep = new Sweep(trust, this.#index, {
       end: session => void this.revoke(session, 'expired'),
       refresh: (session, share) => this.#refresh(session, share),
+      width: () => resolver.readsAtOnce,
     })
     this.#expiries = new Expiries(trust.now, session => this.#sweep.look(session))
   }
@@ -197,7 +199,7 @@ export class Sessions implements SessionContext {
     session: LiveSession,
     share: number,
     { given, tally }: { readonly given?: ResolveOptions; readonly tally?: Tally } = {},
-  ): Promise<void> | undefined {
+  ): Promise<boolean> | undefined {
     const running = this.#refreshing.get(session)
     if (running !== undefined) running.tally ??= tally
     if (running !== undefined || session.isEnded) return running?.finished
@@ -207,7 +209,7 @@ export class Sessions implements SessionContext {
       this.#apply(session, held, tally)
       return undefined
     }
-    const started: Refreshing = { tally, finished: Promise.resolve() }
+    const started: Refreshing = { tally, finished: Promise.resolve(true) }
     this.#refreshing.set(session, started)
     started.finished = this.#readAgain(session, share, started)
     return started.finished
@@ -217,8 +219,9 @@ export class Sessions implements SessionContext {
    * Reads until what was read is the latest, at most three times: a store that reports a change whenever it is asked
    * would never come to rest. The sweep tries again. Never rejects.
    */
-  async #readAgain(session: LiveSession, share: number, refreshing: Refreshing): Promise<void> {
+  async #readAgain(session: LiveSession, share: number, refreshing: Refreshing): Promise<boolean> {
     let isSettled = false
+    let isAnswered = true
     for (let tries = 0; tries < MAX_TRIES && !isSettled; tries++) {
       const { namings } = session
       const { epoch } = this.trust
@@ -226,8 +229,10 @@ export class Sessions implements SessionContext {
       try {
         const exact = session.exactAbsence(this.trust.now(), share)
         const known = await this.#resolver.resolve(session.principal, { share, exact })
+        isAnswered = true
         if (isLatest()) this.#apply(session, known, refreshing.tally)
       } catch (error) {
+        isAnswered = error instanceof TooManyChanges
         const isLast = isLatest() || tries === MAX_TRIES - 1
         if (isLast && !session.isEnded) {
           this.#emitter.error(error, `refresh of ${describeKey(session.principal)}`)
@@ -238,6 +243,7 @@ export class Sessions implements SessionContext {
     }
     if (!isSettled) refreshing.tally?.fail('the record kept changing')
     this.#refreshing.delete(session)
+    return isAnswered
   }
 
   #apply(session: LiveSession, known: Known, tally: Tally | undefined): void {

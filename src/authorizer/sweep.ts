@@ -3,16 +3,25 @@ import type { LiveSession } from './session.js'
 import type { SessionIndex } from './session-index.js'
 import type { Epoch, Trust } from './trust.js'
 import { nextTurn, TURN } from './turn.js'
+import { Turns } from './turns.js'
 
-/** Sessions whose records are read again at the same time, so that logins are not kept waiting behind them. */
-const MAX_REFRESHES = 50
+/** Sessions that begin to be read again within one turn. */
+const BEGUN_A_TURN = 64
+
+/**
+ * Failed reads in a row after which the rest waits for the next sweep: while a store cannot be reached, to ask it for
+ * every session would be all that is done. Of a Cluster some part may fail meanwhile.
+ */
+const MAX_FAILURES = 100
 
 /** What a sweep has done to sessions. */
 export interface SweepWork {
   /** Ends a session whose record has ended. */
   end(session: LiveSession): void
-  /** Brings a session up to date. Never rejects. */
-  refresh(session: LiveSession, share: number): Promise<void> | undefined
+  /** Brings a session up to date. Resolves with whether the store could be asked, and never rejects. */
+  refresh(session: LiveSession, share: number): Promise<boolean> | undefined
+  /** How many sessions may be read again at the same time, so that logins are not kept waiting behind them. */
+  width(): number
 }
 
 /** Looks through the sessions for those that are over or due, and has them read again a few at a time. */
@@ -20,8 +29,11 @@ export class Sweep {
   readonly #trust: Trust
   readonly #index: SessionIndex
   readonly #work: SweepWork
+  /** Those that failed last come last. */
   readonly #due: Set<LiveSession> = new Set()
+  readonly #turns: Turns = new Turns(BEGUN_A_TURN)
   #workers = 0
+  #failures = 0
   #isSweeping = false
   #isWanted = false
   /** Up to when no session is over or due, as long as the epoch of the last sweep goes on and is heard. */
@@ -37,6 +49,7 @@ export class Sweep {
   /** Looks through all once, and once more if that is asked for meanwhile; not at all while it is known that none is due. */
   async run(): Promise<void> {
     this.#isWanted ||= !this.#isQuiet()
+    this.#failures = 0
     if (this.#isSweeping) return
     this.#isSweeping = true
     while (this.#isWanted) {
@@ -44,7 +57,7 @@ export class Sweep {
       this.#quietUntil = Number.POSITIVE_INFINITY
       this.#sweptIn = this.#trust.epoch
       let seen = 0
-      for (const session of this.#index.values()) {
+      for (const session of this.#index.byRecord()) {
         this.look(session)
         if (++seen % TURN === 0) await nextTurn()
       }
@@ -67,7 +80,7 @@ export class Sweep {
     this.expect(session)
     if (!session.isDue(now, refreshShare(session))) return
     this.#due.add(session)
-    if (this.#workers < MAX_REFRESHES) void this.#refreshDue()
+    if (this.#mayBegin()) void this.#refreshDue()
   }
 
   forget(session: LiveSession): void {
@@ -80,15 +93,19 @@ export class Sweep {
     return isHeard && now < this.#quietUntil
   }
 
-  /** Takes due sessions until there are none. */
+  #mayBegin(): boolean {
+    return this.#failures < MAX_FAILURES && this.#workers < this.#work.width()
+  }
+
+  /** Takes due sessions until there are none, or they are not to be had. */
   async #refreshDue(): Promise<void> {
     this.#workers++
-    let taken = 0
     for (const session of this.#due) {
       this.#due.delete(session)
-      await this.#work.refresh(session, REFRESH_SHARE)
-      // A store that answers within the turn must not hold up everything else.
-      if (++taken % (TURN / MAX_REFRESHES) === 0) await nextTurn()
+      await this.#turns.take()
+      const isAnswered = (await this.#work.refresh(session, REFRESH_SHARE)) ?? true
+      this.#failures = isAnswered ? 0 : this.#failures + 1
+      if (this.#failures >= MAX_FAILURES || this.#workers > this.#work.width()) break
     }
     this.#workers--
   }

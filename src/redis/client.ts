@@ -17,6 +17,8 @@ export interface NodeClient {
     readonly connecting?: boolean
     destroy(): unknown
     resetAndDestroy?(): unknown
+    cork?(): void
+    uncork?(): void
   }
   duplicate(override: object): NodeClient
   connect(): Promise<unknown>

@@ -78,8 +78,7 @@ export class Connection {
     })
     this.#underWay.add(fail)
     try {
-      const replies = Promise.all(commands.map(command => this.#send(command)))
-      return await within(Promise.race([replies, lost]), timeoutMs, () => {
+      return await within(Promise.race([this.#sendAll(commands), lost]), timeoutMs, () => {
         this.destroy(new CommandFailure('lost', 'connection destroyed, since a command was not answered in time'))
         return new CommandFailure('timeout', `no reply within ${timeoutMs} ms`)
       })
@@ -123,6 +122,17 @@ export class Connection {
     })
     // Proves that a Redis is there and lets us in: without commands, ioredis takes a socket that opened for ready.
     await this.ping(timeoutMs)
+  }
+
+  /** All in one write: of its own accord ioredis makes a system call of each command. */
+  #sendAll(commands: readonly Command[]): Promise<readonly Reply[]> {
+    const { stream } = this.#client
+    stream?.cork?.()
+    try {
+      return Promise.all(commands.map(command => this.#send(command)))
+    } finally {
+      stream?.uncork?.()
+    }
   }
 
   async #send([name, ...args]: readonly [string, ...Bytes[]]): Promise<Reply> {

@@ -47,9 +47,9 @@ export type RedisTarget =
  * for the epoch, a master that was replaced in a partition may be believed for a moment, and links fail and return.
  *
  * **Rights** (Redis ACL). To read and watch: `%R~<keyPrefix>\["*` (with the backslash: a lone `[` opens a character
- * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +multi +exec +get +pttl
- * +scan +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
- * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval` for `ifMatch` with a digest. For
+ * class; before Redis 7, `~` in place of `%R~`) and `&<keyPrefix><ownPrefix>#`, with `+ping +getrange +pttl +scan
+ * +client|id +client|tracking +subscribe`. For beats, either `~<keyPrefix><ownPrefix>beat:*` with `+set`, or
+ * `+client|list`. To write: `~<keyPrefix>\["*` with `+set +del +exists`, and `+eval +get` for `ifMatch` with a digest. For
  * the shared state: `~<keyPrefix><ownPrefix>shared:*` with `+get +set +del +eval`; without them an aedes broker knows
  * only by itself whose a client id is, and says so. To take part in receipts:
  * `~<keyPrefix><ownPrefix>nodes` with `+time +zadd +zrem +zremrangebyscore +pexpire`, and `~<keyPrefix><ownPrefix>ask:*

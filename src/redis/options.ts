@@ -103,8 +103,8 @@ export interface RedisStoreOptions {
   readonly reconnectMaxMs?: number
 
   /**
-   * Largest value that is read or written as a record, in bytes. A larger one is `RecordInvalid`; Redis sends it all
-   * the same. 64 to 67,108,864.
+   * Largest value that is read or written as a record, in bytes. Of a larger one, which is `RecordInvalid`, Redis sends
+   * no more. 64 to 67,108,864.
    *
    * @default 1_048_576
    */

@@ -1,4 +1,3 @@
-import { RecordInvalid } from '../errors.js'
 import type { Swapped } from '../store/shared.js'
 import type { WriteOptions, WriteResult } from '../store/types.js'
 import { digestOf, recordConflict } from '../store/write.js'
@@ -8,9 +7,9 @@ import type { Reply } from './connection.js'
 import { CommandFailure } from './failure.js'
 import type { Lane } from './lane.js'
 import type { Nodes } from './nodes.js'
+import { Reads } from './reads.js'
 import type { DurableReply, Sender } from './send.js'
-
-const MAX_TRIES = 3
+import { meaningOf, type StoredValue } from './stored-value.js'
 
 /** Keys that Redis looks at for one page of a scan. */
 const SCAN_COUNT = '500'
@@ -29,13 +28,6 @@ elseif ARGV[3] == '' then redis.call('SET', KEYS[1], string.sub(ARGV[2], 2))
 else redis.call('SET', KEYS[1], string.sub(ARGV[2], 2), 'PX', ARGV[3]) end
 return {1}`
 
-/** A value as Redis has it. */
-export interface StoredValue {
-  readonly bytes: Buffer
-  /** Milliseconds until Redis drops it; negative when it never does. */
-  readonly ttlMs: number
-}
-
 /** What came of a write. */
 export type Done = Pick<WriteResult, 'replaced' | 'replicas'>
 
@@ -43,37 +35,23 @@ export type Done = Pick<WriteResult, 'replaced' | 'replicas'>
 export class RecordCommands {
   readonly #nodes: Nodes
   readonly #sender: Sender
+  readonly #reads: Reads
 
-  constructor(nodes: Nodes, sender: Sender) {
+  /** @param maxRecordBytes Size beyond which it does not matter how large a value is. */
+  constructor(nodes: Nodes, sender: Sender, maxRecordBytes: number) {
     this.#nodes = nodes
     this.#sender = sender
+    this.#reads = new Reads(nodes, sender, maxRecordBytes)
   }
 
-  /** Reads a value together with its expiry, so that neither belongs to another moment. */
-  async read(redisKey: Buffer): Promise<StoredValue | undefined> {
-    try {
-      const replies = await this.#witnessed(redisKey, [['multi'], ['get', redisKey], ['pttl', redisKey], ['exec']])
-      const result = replies.at(-1)
-      return storedValue(Array.isArray(result) ? (result as readonly Reply[]) : [])
-    } catch (error) {
-      // A Redis that is full takes no transaction, of reads neither.
-      if (error instanceof CommandFailure && error.code === 'OOM') return this.#readApart(redisKey)
-      throw error
-    }
+  /** How many reads may be under way where others must not wait for them. */
+  get readsAtOnce(): number {
+    return this.#reads.atOnce
   }
 
-  /** Reads a value before and after its expiry: where it is the same, the expiry is its own. */
-  async #readApart(redisKey: Buffer): Promise<StoredValue | undefined> {
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const [before, ttlMs, after] = await this.#witnessed(redisKey, [
-        ['get', redisKey],
-        ['pttl', redisKey],
-        ['get', redisKey],
-      ])
-      const isSame = Buffer.isBuffer(before) && Buffer.isBuffer(after) ? before.equals(after) : before === after
-      if (isSame) return storedValue([before, ttlMs])
-    }
-    throw new CommandFailure('refused', 'the record changed again and again while it was read')
+  /** Reads a value and its expiry. */
+  read(redisKey: Buffer): Promise<StoredValue | undefined> {
+    return this.#reads.read(redisKey)
   }
 
   /** Writes a value. An expiry that the key has stays: an edit prolongs nothing. */
@@ -170,12 +148,6 @@ export class RecordCommands {
     }
   }
 
-  async #witnessed(redisKey: Buffer, reading: readonly Command[]): Promise<readonly Reply[]> {
-    const { witness } = this.#nodes
-    if (witness === undefined) return this.#send(redisKey, reading)
-    return (await this.#send(redisKey, [witness, ...reading])).slice(1)
-  }
-
   async #send(redisKey: Buffer, commands: readonly Command[]): Promise<readonly Reply[]> {
     try {
       return await this.#sender.send(redisKey, commands)
@@ -183,23 +155,4 @@ export class RecordCommands {
       throw meaningOf(error)
     }
   }
-}
-
-/** What a read resolved with. */
-function storedValue([bytes, ttlMs]: readonly (Reply | undefined)[]): StoredValue | undefined {
-  if (bytes instanceof CommandFailure) throw notAString(bytes)
-  if (bytes === null) return undefined
-  if (Buffer.isBuffer(bytes) && typeof ttlMs === 'number') return { bytes, ttlMs }
-  // Never taken for an absent record: that would let another record decide.
-  throw new CommandFailure('refused', 'redis answered a read in a form that is none of its own')
-}
-
-/** A key that holds something else than a string is a fault of the record, not of Redis. */
-function meaningOf(error: unknown): unknown {
-  return error instanceof CommandFailure && error.code === 'WRONGTYPE' ? notAString(error) : error
-}
-
-function notAString(refusal: CommandFailure): RecordInvalid {
-  if (refusal.code !== 'WRONGTYPE') throw refusal
-  return new RecordInvalid('', 'is not a string in redis', { cause: refusal })
 }

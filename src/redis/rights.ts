@@ -24,18 +24,13 @@ export interface ProbeContext {
 export async function checkRead({ connection, keys, timeoutMs, end }: ProbeContext): Promise<Finding> {
   const key = keys.unusedKey(end)
   const reading: readonly Command[] = [
-    ['get', key],
+    ['getrange', key, '0', '0'],
     ['pttl', key],
   ]
-  const ask = async (commands: readonly Command[]): Promise<CommandFailure | undefined> => {
-    return (await connection.requestAll(commands, timeoutMs)).find(reply => reply instanceof CommandFailure)
-  }
-  let refused = await ask([['multi'], ...reading, ['exec']])
-  // A Redis that is full takes no transaction, of reads neither; records are read without one then.
-  if (refused?.code === 'OOM') refused = await ask(reading)
+  const refused = (await connection.requestAll(reading, timeoutMs)).find(reply => reply instanceof CommandFailure)
   if (refused !== undefined) {
     const { code, message } = refused
-    const rights = 'grant +multi +exec +get +pttl on the keys of records'
+    const rights = 'grant +getrange +pttl on the keys of records'
     return found('read', 'failed', message, code === 'NOPERM' ? rights : remedyFor(message))
   }
   const [scanned] = await connection.requestAll([['scan', '0', 'match', keys.recordGlob, 'count', '1']], timeoutMs)
@@ -52,6 +47,7 @@ export async function checkWrite({ connection, keys, timeoutMs, end }: ProbeCont
     ['del', key],
     ['exists', key],
     ['eval', 'return 0', '1', key],
+    ['get', key],
   ]
   const replies = await connection.requestAll(commands, timeoutMs)
   const refused = replies.flatMap((reply, at) => {

@@ -7,6 +7,8 @@ import type { Nodes } from './nodes.js'
 /** How often a command follows the advice of a Cluster node that does not own its key. */
 const MAX_REDIRECTIONS = 3
 
+const ASKING: Command = ['asking']
+
 /** How commands are sent, if not as all others. */
 interface Manner {
   /** Which connection to the right server; left out, the one that all share. */
@@ -41,16 +43,32 @@ export class Sender {
       const lane: Lane = next === 'owner' ? await this.#nodes.laneOf(redisKey) : next
       const connection = await acquire(lane)
       await prepare?.(connection)
-      const sent: readonly Command[] = next === 'owner' ? commands : [['asking'], ...commands]
+      const sent: readonly Command[] = next === 'owner' ? commands : asking(commands)
       const replies = await connection.requestAll(sent, this.timeoutMs)
       const refusal = replies.find((reply, at) => isRefusal(reply, sent[at] === this.#nodes.witness))
-      if (refusal === undefined) return replies.slice(sent.length - commands.length)
+      if (refusal === undefined) return replies.filter((_, at) => sent[at] !== ASKING)
       if (isStuck(sent, replies)) connection.destroy(refusal)
       connection.leaveIfNoMaster(refusal)
       const advice = redirections === MAX_REDIRECTIONS ? undefined : await this.#nodes.redirected(refusal)
       if (advice === undefined) throw refusal
       next = advice
     }
+  }
+
+  /**
+   * Sends commands about several keys to the server that has them, as far as is known, back to back. Their refusals stand
+   * among the replies; that of a witness is thrown.
+   */
+  async sendTo(lane: Lane, commands: readonly Command[]): Promise<readonly Reply[]> {
+    const connection = await lane.acquire(this.timeoutMs)
+    const replies = await connection.requestAll(commands, this.timeoutMs)
+    for (const [at, reply] of replies.entries()) {
+      const isWitness = commands[at] === this.#nodes.witness
+      if (!isRefusal(reply, isWitness)) continue
+      connection.leaveIfNoMaster(reply)
+      if (isWitness) throw reply
+    }
+    return replies
   }
 
   /**
@@ -85,6 +103,12 @@ export class Sender {
       for (const connection of opened) connection.destroy(lossOf(undefined))
     }
   }
+}
+
+/** Has a server serve commands about a key that is on its way there: each one, save in a transaction, which counts whole. */
+function asking(commands: readonly Command[]): readonly Command[] {
+  if (commands[0]?.[0] === 'multi') return [ASKING, ...commands]
+  return commands.flatMap(command => [ASKING, command])
 }
 
 /** Whether a reply refuses. That this user may not write does not matter to a witness. */

@@ -1,6 +1,6 @@
 import type { Semantics } from '../acl/types.js'
 import { StoreUnavailable } from '../errors.js'
-import { parseRecord } from '../record/index.js'
+import { encodeRecordKey, parseRecord } from '../record/index.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import type { NodeIdentity } from '../store/identity.js'
 import { type Limiter, type LimiterLimits, Limiters } from '../store/limiter.js'
@@ -42,6 +42,7 @@ export interface RedisStore extends RecordStore {
   readonly hears: Hearing
   limiter(name: string, limits: LimiterLimits): Limiter
   getStored(key: RecordKey): Promise<StoredRecord | undefined>
+  readonly readsAtOnce: number
   nodes(): Promise<readonly NodeInfo[]>
   links(): readonly StoreLink[]
   /**
@@ -102,7 +103,7 @@ export class RedisRecordStore implements RedisStore {
     this.#keys = keys
     this.#nodes = nodes
     const sender = new Sender(nodes, settings.commandTimeoutMs)
-    this.#commands = new RecordCommands(nodes, sender)
+    this.#commands = new RecordCommands(nodes, sender, settings.maxRecordBytes)
     this.#watch = new Watch({ nodes, keys, sender, identity, commands: this.#commands, settings })
     const { asks } = this.#watch
     this.#receipts = new Receipts({ sender, keys, asks, self: identity.id, announce: key => this.#announce(key) })
@@ -120,7 +121,7 @@ export class RedisRecordStore implements RedisStore {
 
   async getStored(key: RecordKey): Promise<StoredRecord | undefined> {
     this.#demandOpen()
-    const redisKey = this.#keys.redisKey(prepareKey(key).text)
+    const redisKey = this.#keys.redisKey(encodeRecordKey(key))
     // Taken before the read is sent, so as to end the record no later than Redis does.
     const readAtMs = Date.now()
     const value = await this.#reading(() => this.#commands.read(redisKey))
@@ -128,6 +129,10 @@ export class RedisRecordStore implements RedisStore {
     const record = parseRecord(value.bytes, { semantics: this.semantics, maxBytes: this.#settings.maxRecordBytes })
     const stored = { record, digest: digestOf(value.bytes) }
     return value.ttlMs < 0 ? stored : { ...stored, expiresAtMs: readAtMs + value.ttlMs }
+  }
+
+  get readsAtOnce(): number {
+    return this.#commands.readsAtOnce
   }
 
   async put(key: RecordKey, record: AclRecord, options?: WriteOptions): Promise<WriteResult> {

@@ -109,7 +109,7 @@ class Beat {
     if (!isTracked(listed, id)) throw new CommandFailure('refused', 'redis no longer tracks keys for the link')
     // A master of a Cluster that has lost touch with most others, or its part, refuses to read.
     const end = keyEnd()
-    if (end !== '') await connection.request(['get', keys.unusedKey(end)], timeoutMs)
+    if (end !== '') await connection.request(['pttl', keys.unusedKey(end)], timeoutMs)
     await this.#connection.ping(timeoutMs)
   }
 }

@@ -227,6 +227,12 @@ export interface RecordStore {
    */
   getStored?(key: RecordKey): Promise<StoredRecord | undefined>
   /**
+   * How many reads may be under way for live sessions whose records are due, as all are after an outage: enough that
+   * they do not take long, and so few that a login need not wait for them. 1 to 10,000, and may change at any time.
+   * Optional: without it, 50.
+   */
+  readonly readsAtOnce?: number
+  /**
    * Validates and writes a record, and resolves when every watcher in this process has finished with the news.
    *
    * @throws RecordInvalid, RecordKeyInvalid before anything is sent; RecordConflict when `ifMatch` does not hold;

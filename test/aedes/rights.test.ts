@@ -8,7 +8,7 @@ import { account, connectPacket, key, onEnd, raw, type Stage, stage } from './se
 
 /** All that reading and watching needs. */
 const READER = [
-  ...['~\\["*', '~mqtt-warden:beat:*', '&mqtt-warden:#', '+ping', '+multi', '+exec', '+get', '+pttl', '+scan'],
+  ...['~\\["*', '~mqtt-warden:beat:*', '&mqtt-warden:#', '+ping', '+getrange', '+pttl', '+scan'],
   ...['+client|id', '+client|tracking', '+subscribe', '+set'],
 ]
 

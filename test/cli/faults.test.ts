@@ -59,7 +59,7 @@ describe('a Redis that cannot be used', () => {
 
   it.each([
     ['poor:x', /^failed {3}invalidation: .*NOPERM.*; grant /m],
-    ['none:x', /^failed {3}read: .*NOPERM.*; grant \+multi/m],
+    ['none:x', /^failed {3}read: .*NOPERM.*; grant \+getrange/m],
     ['none:hidden', /^failed {3}connection: .*WRONGPASS.*; see the user name and the password$/m],
   ])('is told by doctor with what to do about it, for %s', async (login, line) => {
     const { code, stdout } = await run(['doctor', '--redis', as(login)])

@@ -17,7 +17,7 @@ const KEY = key('1528361231', '101')
 const NAME = encodeRecordKey(KEY)
 /** What the channel needs, for a user that may not have keys tracked. */
 const RULES = [
-  ...['resetkeys', 'resetchannels', '-@all', '~\\["*', '&mqtt-warden:#', '+ping', '+multi', '+exec', '+get', '+pttl'],
+  ...['resetkeys', 'resetchannels', '-@all', '~\\["*', '&mqtt-warden:#', '+ping', '+getrange', '+pttl'],
   ...['+scan', '+set', '+del', '+exists', '+subscribe', '+publish', '+ssubscribe', '+spublish', '+cluster|slots'],
 ]
 

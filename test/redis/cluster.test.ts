@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { encodeRecordKey } from '../../src/record/index.js'
 import type { RecordKey } from '../../src/record/types.js'
 import { slotOf } from '../../src/redis/slots.js'
-import { recordOf } from '../contract/record-store.js'
+import { key, recordOf } from '../contract/record-store.js'
 import { type ClusterMember, type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
 import { slotOfRecord, Targets, THIRDS, writeOn } from './cluster-support.js'
 import { FAST, Heard, PATIENT, Stores, textOf } from './support.js'
@@ -76,6 +76,38 @@ describe('a Redis store on a Cluster', () => {
     expect(await to.admin.get(encodeRecordKey(moving))).toContain('"again"')
     expect(heard.story(position)).not.toContain('blind')
     await cluster.moveSlot(slotOfRecord(moving), to, from)
+  })
+
+  it('reads very many records at once from each master in few pieces, moved ones among them', async () => {
+    const store = stores.create(targets.of(cluster.members))
+    const many = [...THIRDS, ...Array.from({ length: 297 }, (_, at) => key(`many${at}`))]
+    await Promise.all(many.map(each => store.put(each, recordOf(each.clientId))))
+    const [from, to] = cluster.members as [ClusterMember, ClusterMember]
+    const slot = slotOfRecord(THIRDS[0]!)
+    await cluster.moveSlot(slot, from, to)
+    const stats = () => Promise.all(cluster.members.map(({ admin }) => admin.info('commandstats')))
+    const callsOf = async (command: string) =>
+      (await stats()).map(text => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(text)?.[1] ?? 0))
+    const before = await callsOf('getrange')
+    const records = await Promise.all(many.map(each => store.get(each)))
+    expect(records.map(record => record?.publishAcl[0]?.pattern)).toEqual(many.map(({ clientId }) => clientId))
+    const calls = (await callsOf('getrange')).map((count, at) => count - before[at]!)
+    // Every master was asked for its own; what had moved was asked for once more, where it is.
+    expect(calls.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(many.length)
+    expect(Math.min(...calls)).toBeGreaterThan(50)
+    await cluster.moveSlot(slot, to, from)
+  })
+
+  it('reads the records of the masters that answer while another does not', async () => {
+    const store = stores.create(targets.of(cluster.members), { ...FAST, commandTimeoutMs: 200 })
+    for (const each of THIRDS) await store.put(each, recordOf('a'))
+    const { server } = cluster.members[1]!
+    server.freeze()
+    const reads = await Promise.allSettled(THIRDS.flatMap(each => [store.get(each), store.get(each)]))
+    server.thaw()
+    expect(reads.map(({ status }) => status)).toEqual(
+      ['fulfilled', 'rejected', 'fulfilled'].flatMap(status => [status, status]),
+    )
   })
 
   it('lists the records of all masters', async () => {

@@ -218,17 +218,7 @@ describe('a node', () => {
 
   it('needs no more rights than the documented ones', async () => {
     const admin = adminOf(server)
-    const read = [
-      '~\\["*',
-      '&mqtt-warden:#',
-      '+ping',
-      '+multi',
-      '+exec',
-      '+get',
-      '+pttl',
-      '+client|id',
-      '+client|tracking',
-    ]
+    const read = ['~\\["*', '&mqtt-warden:#', '+ping', '+getrange', '+pttl', '+client|id', '+client|tracking']
     const beat = ['+subscribe', '~mqtt-warden:beat:*', '+set', '~mqtt-warden:nodes', '+time', '+zadd', '+zrem']
     const take = ['+zremrangebyscore', '+pexpire', '~mqtt-warden:ask:*', '~mqtt-warden:row:*', '+getrange']
     await admin.call('ACL', 'SETUSER', 'node', 'reset', 'on', '>pw', ...read, ...beat, ...take)
