@@ -103,8 +103,10 @@ describe('sessions that are all due at once', () => {
     const early = store.pending.filter(({ clientId }) => clientId === '*')
     expect(early.length).toBeGreaterThan(0)
     store.isStepped = false
-    await Promise.all(RECORDS.slice(0, 20).map(([key]) => store.put(key, recordOf(['b']))))
+    const written = Promise.all(RECORDS.slice(0, 20).map(([key]) => store.put(key, recordOf(['b']))))
+    await idle()
     for (const read of early) read.answer()
+    await written
     await drain(store)
     const named = sessions.filter(({ principal }) => Number(principal.username.slice(1)) < 20)
     expect(named).toHaveLength(100)
