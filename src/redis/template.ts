@@ -81,13 +81,16 @@ export function readSentinels({ options }: NodeClient): SentinelTemplate | undef
   if (!Array.isArray(sentinels)) return undefined
   if (role !== 'master') throw new TypeError('"target" argument must ask the sentinels for a master: replicas lag')
   const { sentinelUsername, sentinelPassword, sentinelTLS, family } = rest
+  const listed = sentinels.map(({ host = 'localhost', port = 26_379, family: own = family ?? 0 }) => {
+    return { host, port, family: own }
+  })
+  // One that is listed twice has one vote.
+  const distinct = new Map(listed.map(sentinel => [placeOf(sentinel), sentinel]))
   return {
     name,
-    sentinels: sentinels.map(({ host = 'localhost', port = 26_379, family: own }) =>
+    sentinels: [...distinct.values()].map(sentinel =>
       createTemplate({
-        host,
-        port,
-        family: own ?? family ?? 0,
+        ...sentinel,
         ...(sentinelUsername && { username: sentinelUsername }),
         ...(sentinelPassword && { password: sentinelPassword }),
         ...(sentinelTLS && { tls: sentinelTLS }),

@@ -48,6 +48,13 @@ describe('the check of sentinels', () => {
     master.disconnect()
   })
 
+  it('counts a sentinel that is listed twice once: it is no majority by itself', async () => {
+    const [first] = group.options.sentinels!
+    const found = await check({ ...group.options, sentinels: [first!, first!, { host: '127.0.0.1', port: 1 }] })
+    expect(found['sentinels failed']!.message).toContain(`1 of 2 name ${place}`)
+    expect(found['connection failed']!.message).toContain('fewer than 2 of 2 sentinels agree on a master')
+  })
+
   it('warns of sentinels that are not listed', async () => {
     const found = await check({ ...group.options, sentinels: group.options.sentinels!.slice(0, 1) })
     expect(found['sentinels warning']).toMatchObject({
