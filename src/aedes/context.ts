@@ -1,4 +1,5 @@
 import type { Authorizer } from '../authorizer/types.js'
+import { tellFault } from '../faults.js'
 import { MemoryShared } from '../store/shared.js'
 import type { Broker, BrokerClient, Connect, Hooks, Persistence } from './broker.js'
 import { Claims } from './claim.js'
@@ -55,12 +56,7 @@ export class Context {
   }
 
   fault(error: unknown, place: string): void {
-    try {
-      this.settings.onFault(error, place)
-    } catch (thrown) {
-      const text = thrown instanceof Error ? thrown.message : String(thrown)
-      process.emitWarning(`aedes: "onFault" option threw: ${text}`, { code: 'MQTT_WARDEN_FAULT' })
-    }
+    tellFault('aedes', () => this.settings.onFault(error, place))
   }
 
   /** Waits for work that nobody answers for, at most as long as the deadline. */

@@ -1,4 +1,5 @@
 import type { Aedes, Client } from 'aedes'
+import { warnOnce } from '../faults.js'
 import { checkNames, integerOption } from '../options.js'
 import type { SharedState } from '../store/shared.js'
 import type { BrokerClient } from './broker.js'
@@ -105,7 +106,7 @@ const NAMES: ReadonlySet<string> = new Set([
  */
 export function resolveOptions(options: ProtectOptions): Settings {
   checkNames(options, NAMES, 'protect')
-  const { mountpoint = '', onDeniedPublish = 'close', owners, cluster = '', onFault = warnOnce() } = options
+  const { mountpoint = '', onDeniedPublish = 'close', owners, cluster = '', onFault = warnOnce('aedes') } = options
   if (typeof mountpoint !== 'string' && typeof mountpoint !== 'function') {
     throw new TypeError('"mountpoint" option must be a string or a function')
   }
@@ -136,15 +137,5 @@ export function checkBroker(broker: Aedes): void {
   const { handle, clients, authorizeForward } = broker as Aedes & { clients?: unknown }
   if (typeof handle !== 'function' || typeof clients !== 'object' || typeof authorizeForward !== 'function') {
     throw new TypeError('"broker" must be a broker of aedes 1.x')
-  }
-}
-
-function warnOnce(): (error: unknown, place: string) => void {
-  let isWarned = false
-  return (error, place) => {
-    if (isWarned) return
-    isWarned = true
-    const text = error instanceof Error ? error.message : String(error)
-    process.emitWarning(`aedes: ${place}: ${text} (no "onFault" option; reported once)`, { code: 'MQTT_WARDEN_FAULT' })
   }
 }

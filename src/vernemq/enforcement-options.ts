@@ -1,3 +1,4 @@
+import { tellFault, warnOnce } from '../faults.js'
 import { booleanOption, checkNames, integerOption } from '../options.js'
 import type { EnforcementPeers } from './peers.js'
 import type { EnforcementFault } from './types.js'
@@ -73,7 +74,11 @@ export interface EnforcementOptions {
    * @default 1_000
    */
   readonly maxChanges?: number
-  /** Hears of what fails, is tried again, or is given up. Must not throw. */
+  /**
+   * Hears of what fails, is tried again, or is given up. What it throws becomes a warning of the process.
+   *
+   * @default one warning of the process
+   */
   readonly onFault?: (fault: EnforcementFault) => void
 }
 
@@ -109,7 +114,7 @@ const NAMES: ReadonlySet<string> = new Set([
  */
 export function resolveEnforcementOptions(options: EnforcementOptions): EnforcementSettings {
   checkNames(options, NAMES, 'enforceOnVernemq')
-  const { onNarrowed = 'reauthorize', peers, onFault = () => {} } = options
+  const { onNarrowed = 'reauthorize', peers, onFault = warn() } = options
   if (onNarrowed !== 'reauthorize' && onNarrowed !== 'disconnect') {
     throw new TypeError('"onNarrowed" option must be "reauthorize" or "disconnect"')
   }
@@ -127,6 +132,11 @@ export function resolveEnforcementOptions(options: EnforcementOptions): Enforcem
     verifyAtStart: booleanOption(options, 'verifyAtStart', true),
     verifyOnLogin: booleanOption(options, 'verifyOnLogin', true),
     peers,
-    onFault,
+    onFault: fault => tellFault('vernemq', () => onFault(fault)),
   }
+}
+
+function warn(): (fault: EnforcementFault) => void {
+  const once = warnOnce('vernemq')
+  return ({ what, error }) => once(error, what)
 }
