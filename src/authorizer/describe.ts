@@ -92,7 +92,7 @@ export function describeKey({ mountpoint, clientId, username }: RecordKey): stri
 }
 
 /** Quotes what should be text and may come unchecked from a client. */
-export function quoteAny(value: unknown): string {
+function quoteAny(value: unknown): string {
   return typeof value === 'string' ? quote(value) : `(${value === null ? 'null' : typeof value})`
 }
 

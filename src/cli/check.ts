@@ -84,7 +84,7 @@ async function check(path: string | undefined, options: CheckOptions): Promise<v
     return
   }
   const verdicts = decide(found.record, options)
-  const problem = hashProblem(found.record)
+  const problem = hashProblem(found.record) ?? expiryProblem(found.record)
   if (options.json) printLine(JSON.stringify({ key: found.key ?? null, results: verdicts }, undefined, 2))
   else printReport(found, verdicts, problem === undefined)
   if (problem !== undefined) warnLine(`nobody can log in by this record: ${problem}`)
@@ -110,6 +110,12 @@ async function fromRedis({ redis, ...options }: CheckOptions): Promise<Found | u
     if (stored !== undefined) return { record: stored.record, key: encodeRecordKey(key) }
   }
   return undefined
+}
+
+/** Rules of a record that has ended are of no use to anybody. */
+function expiryProblem({ expiresAt = Infinity }: AclRecord): string | undefined {
+  const endsAtMs = expiresAt * 1_000
+  return endsAtMs <= Date.now() ? `expires_at: it ended at ${new Date(endsAtMs).toISOString()}` : undefined
 }
 
 function principalOf({ mountpoint = '', clientId = '', username = '' }: CheckOptions): Principal {

@@ -114,8 +114,8 @@ export interface RedisStoreOptions {
 /** Options that were checked, each with its value. */
 export type RedisSettings = Required<Omit<RedisStoreOptions, 'nodeName'>>
 
-/** Every default and range of a number. */
-const LIMITS = {
+/** Every default and range of a number; the README prints this table. */
+export const REDIS_STORE_DEFAULTS = {
   heartbeatMs: { fallback: 1_000, min: 50, max: 60_000 },
   heartbeatTimeoutMs: { fallback: 2_000, min: 50, max: 60_000 },
   commandTimeoutMs: { fallback: 2_000, min: 10, max: 60_000 },
@@ -126,7 +126,7 @@ const LIMITS = {
 } as const
 
 const NAMES: ReadonlySet<string> = new Set([
-  ...Object.keys(LIMITS),
+  ...Object.keys(REDIS_STORE_DEFAULTS),
   ...['semantics', 'keyPrefix', 'ownPrefix', 'invalidation', 'nodeName'],
 ])
 
@@ -139,8 +139,8 @@ const RECORD_KEY_START = '["'
 export function resolveOptions(options: RedisStoreOptions, templatePrefix: unknown): RedisSettings {
   checkNames(options, NAMES, 'createRedisStore')
   const numbers = Object.fromEntries(
-    Object.entries(LIMITS).map(([name, range]) => [name, integerOption(options, name, range)]),
-  ) as Record<keyof typeof LIMITS, number>
+    Object.entries(REDIS_STORE_DEFAULTS).map(([name, range]) => [name, integerOption(options, name, range)]),
+  ) as Record<keyof typeof REDIS_STORE_DEFAULTS, number>
   if (numbers.reconnectMaxMs < numbers.reconnectMinMs) {
     throw new TypeError('"reconnectMaxMs" option must not be below "reconnectMinMs"')
   }

@@ -12,6 +12,11 @@ const REMEDIES: readonly (readonly [sign: RegExp, remedy: string])[] = [
   [/does not know the master/, "name the master as 'sentinel monitor' does"],
   [/cluster support disabled/, 'it is no Cluster: name a server (redis://)'],
   [/DB index is out of range/, 'name a database that it has'],
+  [
+    /certificate required|handshake failure/,
+    'it wants a certificate of the client: set its tls-auth-clients to no, or hand createRedisStore options with tls',
+  ],
+  [/certificate/i, 'see the certificate of Redis: NODE_EXTRA_CA_CERTS names a file with an authority of your own'],
   [/no connection within|wrong version number/, 'see that Redis can be reached, and whether it speaks TLS (rediss://)'],
   [/\b(?:ECONN\w+|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT)\b/, 'see that Redis runs and can be reached'],
 ]

@@ -1,5 +1,5 @@
 /** Number of hash slots of every Redis Cluster. */
-export const SLOT_COUNT = 16_384
+const SLOT_COUNT = 16_384
 
 /** CRC-16/XMODEM, the checksum that Redis Cluster spreads keys by. */
 function crc16(bytes: Uint8Array): number {

@@ -3,7 +3,7 @@ import { checkNames } from '../options.js'
 import type { ChangeEffects, StoreEvent, StoreListener, WatchOptions } from './types.js'
 
 /** Longest time, in milliseconds, that a write waits for the listeners of its own process. */
-export const LISTENER_WAIT_MS = 5_000
+const LISTENER_WAIT_MS = 5_000
 
 /** Longest grace that a watcher may claim, in milliseconds. */
 const MAX_DECIDES_FOR_MS = 86_400_000

@@ -139,6 +139,14 @@ describe('mqtt-warden check', () => {
     expect((await cli(['check', '-r', 'plant/7'], record)).code).toBe(0)
   })
 
+  it('says that a record has ended', async () => {
+    const { code, stderr, stdout } = await cli(['check'], RECORD.replace('{', '{"expires_at":1,'))
+    expect(stderr).toBe(
+      'mqtt-warden: nobody can log in by this record: expires_at: it ended at 1970-01-01T00:00:01.000Z\n',
+    )
+    expect([code, stdout]).toEqual([1, ''])
+  })
+
   it('prints JSON for programs', async () => {
     const { code, stdout } = await cli(['check', file, '--json', '-p', 'small', '--payload-size', '5', '-s', '#'])
     expect(JSON.parse(stdout)).toEqual({

@@ -1,7 +1,11 @@
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { openSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { createServer, type Server } from 'node:tls'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CERTIFICATE, CERTIFICATE_KEY } from '../helpers/certificate.js'
 import { CLI, launch, run } from '../helpers/cli.js'
 import { eventually } from '../helpers/eventually.js'
 import { freePort, type RedisServer, startRedisServer } from '../helpers/redis-server.js'
@@ -9,16 +13,22 @@ import { freePort, type RedisServer, startRedisServer } from '../helpers/redis-s
 let redis: RedisServer
 let replica: RedisServer
 let admin: Redis
+/** Speaks TLS, with a certificate that nobody vouches for. */
+let stranger: Server
 beforeAll(async () => {
   redis = await startRedisServer()
   replica = await startRedisServer(['--replicaof', '127.0.0.1', String(redis.port), '--repl-diskless-sync-delay', '0'])
   admin = new Redis(redis.port)
+  stranger = createServer({ cert: CERTIFICATE, key: CERTIFICATE_KEY }).on('tlsClientError', () => {})
+  stranger.listen(0, '127.0.0.1')
+  await once(stranger, 'listening')
   await admin.call('ACL', 'SETUSER', 'none', 'on', '>x', '-@all')
   await admin.call('ACL', 'SETUSER', 'poor', 'on', '>x', '~*', '&*', '+@all', '-config', '-client', '-info')
   await eventually(async () => /slave0:.*state=online/.test(await admin.info('replication')), 'the replica is in step')
 })
 afterAll(async () => {
   admin.disconnect()
+  stranger.close()
   await Promise.all([redis.stop(), replica.stop()])
 })
 
@@ -46,6 +56,11 @@ describe('a Redis that cannot be used', () => {
       'it does not speak TLS',
       () => redis.url.replace('redis:', 'rediss:'),
       'see that Redis can be reached, and whether it speaks TLS (rediss://)',
+    ],
+    [
+      'its certificate is of an unknown authority',
+      () => `rediss://127.0.0.1:${(stranger.address() as AddressInfo).port}`,
+      'see the certificate of Redis: NODE_EXTRA_CA_CERTS names a file',
     ],
   ])('is told with what to do about it: %s', async (_, target, remedy) => {
     const { code, stdout, stderr } = await run(['get', 'c', 'u', '--redis', await target()])
