@@ -51,7 +51,8 @@ export class Visitor {
 
   /** Names the record and the place it is used from, for what a visitor who proved a password leaves in memory. */
   get trace(): string {
-    return `${this.#place.length} ${this.#place}${this.#record}`
+    // Joined: see `encodeRecordKey`.
+    return [this.#place.length, ' ', this.#place, this.#record].join('')
   }
 
   /** A key of fixed length, whatever names clients invent, that tells none of them. */

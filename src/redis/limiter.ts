@@ -1,5 +1,6 @@
+import type { RateLimiterRes } from 'rate-limiter-flexible'
 import RateLimiterRedis from 'rate-limiter-flexible/lib/RateLimiterRedis.js'
-import { consume, type LimiterLimits, limiterOptions, MemoryLimiter, type OwnLimiter } from '../store/limiter.js'
+import { inSeconds, type LimiterLimits, MemoryLimiter, type OwnLimiter } from '../store/limiter.js'
 import type { Command } from './client.js'
 import type { Reply } from './connection.js'
 
@@ -41,7 +42,10 @@ export class RedisLimiter implements OwnLimiter {
     this.#maxBegun = maxBegun
     this.#lifeMs = Math.max(limits.windowMs, limits.blockMs) + 1_000
     this.#limiter = new RateLimiterRedis({
-      ...limiterOptions(limits),
+      // It blocks what exceeds its points, and ours is what uses them up: one fewer there.
+      points: limits.points - 1,
+      duration: inSeconds(limits.windowMs),
+      blockDuration: inSeconds(limits.blockMs),
       keyPrefix: prefix,
       storeClient: clientOver(send),
       useRedisPackage: true,
@@ -51,7 +55,7 @@ export class RedisLimiter implements OwnLimiter {
   async spend(key: string): Promise<number> {
     if (this.#isFull()) return this.#memory.spend(key)
     try {
-      const { consumedPoints, isFirstInDuration } = await consume(this.#limiter, key)
+      const { consumedPoints, isFirstInDuration } = await this.#consume(key)
       if (isFirstInDuration) this.#begun.count++
       return consumedPoints
     } catch (error) {
@@ -73,6 +77,16 @@ export class RedisLimiter implements OwnLimiter {
 
   close(): void {
     this.#memory.close()
+  }
+
+  /** Counts one. The library rejects with the count when there are too many. */
+  async #consume(key: string): Promise<RateLimiterRes> {
+    try {
+      return await this.#limiter.consume(key)
+    } catch (outcome) {
+      if (outcome instanceof Error) throw outcome
+      return outcome as RateLimiterRes
+    }
   }
 
   #isFull(): boolean {
