@@ -270,6 +270,28 @@ describe('mqtt-warden delete and ban', () => {
     expect(await store.get(key('p7'))).toEqual(record('a'))
   })
 
+  it('ban anew a device whose record was given another password since', async () => {
+    await store.put(key('p7'), record('a'))
+    expect((await cli(['ban', 'p7', 'plant'])).code).toBe(0)
+    // As a tool does that keeps what it does not know.
+    await store.put(key('p7'), { ...(await store.get(key('p7')))!, ...record('b') })
+    expect(await cli(['ban', 'p7', 'plant', '--lift'])).toMatchObject({ code: 1 })
+    expect((await cli(['ban', 'p7', 'plant'])).code).toBe(0)
+    expect(await store.get(key('p7'))).toMatchObject({ publishAcl: [] })
+    expect((await cli(['ban', 'p7', 'plant', '--lift'])).code).toBe(0)
+    expect(await store.get(key('p7'))).toEqual(record('b'))
+  })
+
+  it('are not undone by put with flags, whose rules would be lost when the ban is lifted', async () => {
+    await store.put(key('p7'), record('a'))
+    await cli(['ban', 'p7', 'plant'])
+    const before = await store.getStored(key('p7'))
+    const { code, stderr } = await cli(['put', 'p7', 'plant', '-p', 'b', '--password-stdin'], 'secret')
+    expect(stderr).toContain('["","p7","plant"] is banned: lift that first with "ban --lift"')
+    expect(code).toBe(1)
+    expect(await store.getStored(key('p7'))).toEqual(before)
+  })
+
   it('refuse to ban all at once', async () => {
     const { code, stderr } = await cli(['ban', '*', 'plant'])
     expect(stderr).toContain("'*' is no device")

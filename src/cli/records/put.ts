@@ -1,11 +1,13 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { hashPassword } from '../../password/index.js'
+import { encodeRecordKey } from '../../record/key.js'
 import type { AclRecord, RecordKey } from '../../record/types.js'
 import type { RedisStore } from '../../redis/index.js'
 import { collect } from '../arguments.js'
-import { CliFault, readPassword, readRecord } from '../io.js'
+import { CliFault, EXIT, readPassword, readRecord } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
+import { banOf } from './ban.js'
 import { readStored } from './stored.js'
 import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
@@ -81,6 +83,9 @@ async function fromFile(options: PutArguments): Promise<Draft> {
 
 async function fromFlags(store: RedisStore, key: RecordKey, options: PutArguments): Promise<Draft> {
   const stored = await readStored(store, key)
+  if (stored !== undefined && banOf(stored.record) !== undefined) {
+    throw new CliFault(`${encodeRecordKey(key)} is banned: lift that first with "ban --lift"`, EXIT.refused)
+  }
   const passhash = await newPasshash(options, stored === undefined)
   const { expiresAt: before, ...base } = stored?.record ?? { passhash: '', publishAcl: [], subscribeAcl: [] }
   const { publish, subscribe, expiresAt = before ?? 'never' } = options

@@ -1,15 +1,11 @@
-import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
 import { RecordInvalid } from '../../errors.js'
-import { hashPassword } from '../../password/index.js'
 import { encodeRecordKey } from '../../record/key.js'
-import { parseRecord } from '../../record/parse.js'
-import { serializeRecord } from '../../record/serialize.js'
-import type { AclRecord, RecordKey } from '../../record/types.js'
+import type { RecordKey } from '../../record/types.js'
 import type { RedisStore } from '../../redis/index.js'
-import type { StoredRecord } from '../../store/types.js'
 import { CliFault, EXIT, warnLine } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
+import { bannedRecord, banOf } from './ban.js'
 import { readStored } from './stored.js'
 import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
@@ -20,9 +16,6 @@ interface RemoveArguments extends StoreArguments, WriteArguments {
 interface BanArguments extends RemoveArguments {
   readonly lift: boolean
 }
-
-/** Member of a banned record: when, and what it was before. Other readers of records pass over it. */
-const BANNED = 'banned'
 
 /** Adds `delete` and `ban`. */
 export function addRemoveCommands(program: Command): void {
@@ -84,25 +77,12 @@ async function runBan(clientId: string, username: string, options: BanArguments)
     return
   }
   if (ban !== undefined) throw new CliFault(`${encodeRecordKey(key)} is banned already`, EXIT.refused)
-  await report('banned', key, store.put(key, await bannedRecord(stored), writeOptions(conditions)), options.json)
-}
-
-/** Allows nothing, and its password is thrown away: whoever is connected is cut, and nobody logs in. */
-async function bannedRecord(former: StoredRecord | undefined): Promise<AclRecord> {
-  const record = former === undefined ? null : serializeRecord(former.record)
-  return {
-    passhash: await hashPassword(randomBytes(32).toString('hex')),
-    publishAcl: [],
-    subscribeAcl: [],
-    extra: { [BANNED]: { at: Math.floor(Date.now() / 1_000), record } },
-  }
-}
-
-/** What a banned record was before; `undefined` for a record that is not banned. */
-function banOf({ extra }: AclRecord): { readonly former: AclRecord | null } | undefined {
-  const ban = extra?.[BANNED]
-  if (typeof ban !== 'object' || ban === null || !('record' in ban)) return undefined
-  return { former: typeof ban.record === 'string' ? parseRecord(ban.record) : null }
+  await report(
+    'banned',
+    key,
+    store.put(key, await bannedRecord(stored?.record), writeOptions(conditions)),
+    options.json,
+  )
 }
 
 async function exists(store: RedisStore, key: RecordKey): Promise<boolean> {
