@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { StoreUnavailable } from '../../src/errors.js'
 import { encodeRecordKey } from '../../src/record/index.js'
@@ -8,6 +7,7 @@ import { eventually } from '../helpers/eventually.js'
 import { type ClusterMember, type RedisCluster, startRedisCluster } from '../helpers/redis-cluster.js'
 import { slotOfRecord, Targets, THIRDS, writeOn } from './cluster-support.js'
 import { Heard, Stores } from './support.js'
+import { Traffic } from './traffic.js'
 
 let cluster: RedisCluster
 const targets = new Targets()
@@ -83,21 +83,8 @@ describe('a Redis store on a Cluster that changes', () => {
     const heard = new Heard(store)
     const [moving] = THIRDS as [RecordKey]
     await heard.live()
-    const written: string[] = []
-    const refused: unknown[] = []
-    let isOver = false
-    const traffic = (async () => {
-      for (let n = 0; !isOver; n++) {
-        await store.put(moving, recordOf(`w${n}`)).then(
-          () => written.push(`w${n}`),
-          error => refused.push(error),
-        )
-        const [at, other] = THIRDS.slice(1) as [RecordKey, RecordKey]
-        await Promise.all([store.get(at), store.get(other)]).catch(error => refused.push(error))
-        // What fails at once leaves no turn to anything else.
-        await setImmediate()
-      }
-    })()
+    const traffic = new Traffic(store, moving, THIRDS.slice(1))
+    const { written } = traffic
     await heard.until('there is traffic', () => written.length > 3)
     const from = heard.events.length
     await cluster.members[0]!.server.kill()
@@ -105,9 +92,7 @@ describe('a Redis store on a Cluster that changes', () => {
     await heard.until('the link follows', () => heard.story(from).includes('unknown') && heard.isLive)
     const count = written.length
     await eventually(() => written.length > count + 3, 'writes succeed again')
-    isOver = true
-    await traffic
-    for (const error of refused) expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(STORE|OUTCOME)_/) })
+    await traffic.stop()
     expect(await replica.admin.get(encodeRecordKey(moving))).toContain(`"${written.at(-1)}"`)
     const position = heard.events.length
     await writeOn(replica, moving, 'by another tool')

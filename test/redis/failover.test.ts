@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis5'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -7,6 +6,7 @@ import { key, recordOf } from '../contract/record-store.js'
 import { eventually } from '../helpers/eventually.js'
 import { type RedisSentinels, roleOf, startRedisSentinels } from '../helpers/redis-sentinel.js'
 import { Heard, Stores, textOf } from './support.js'
+import { Traffic } from './traffic.js'
 
 const KEY = key('1528361231', '101')
 const NAME = encodeRecordKey(KEY)
@@ -32,29 +32,15 @@ describe('a Redis store whose master is replaced by the sentinels', () => {
     await heard.live()
     await store.put(KEY, recordOf('before'))
     expect(store.links()).toMatchObject([{ server: `127.0.0.1:${group.master.port}`, state: 'live' }])
-    const written: string[] = []
-    const refused: unknown[] = []
-    let isOver = false
-    const traffic = (async () => {
-      for (let n = 0; !isOver; n++) {
-        await store.put(KEY, recordOf(`w${n}`)).then(
-          () => written.push(`w${n}`),
-          error => refused.push(error),
-        )
-        await store.get(KEY).catch(error => refused.push(error))
-        // What fails at once leaves no turn to anything else.
-        await setImmediate()
-      }
-    })()
+    const traffic = new Traffic(store, KEY, [KEY])
+    const { written } = traffic
     const from = heard.events.length
     group.master.freeze()
     const successor = await group.replaced(group.master)
     await heard.until('the link follows', () => heard.story(from).includes('unknown') && heard.isLive)
     const count = written.length
     await eventually(() => written.length > count + 3, 'writes succeed again')
-    isOver = true
-    await traffic
-    for (const error of refused) expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_(STORE|OUTCOME)_/) })
+    await traffic.stop()
     expect(heard.story(from)).toContain('blind')
     expect(store.links()).toMatchObject([{ server: `127.0.0.1:${successor.port}`, state: 'live' }])
     const tool = new Redis(successor.port)

@@ -1,4 +1,3 @@
-import { createServer } from 'node:net'
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis5'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -280,58 +279,5 @@ describe('the rights of a Redis user', () => {
     for (let cause = error; cause instanceof Error; cause = cause.cause) {
       expect(JSON.stringify(cause, Object.getOwnPropertyNames(cause))).not.toContain('wrong-secret')
     }
-  })
-})
-
-/** A server that answers each command with what a table says, and `+PONG` or `+OK` where it says nothing. */
-async function startImpostor(answers: {
-  readonly [command: string]: string
-}): Promise<{ port: number; close(): void }> {
-  const impostor = createServer(socket => {
-    socket.on('error', () => {})
-    socket.on('data', data => {
-      for (const command of data.toString().split(/(?=\*\d+\r\n)/)) {
-        const words = command.split('\r\n').filter(word => word !== '' && !/^[*$]/.test(word))
-        const name = words.join(' ').toLowerCase()
-        const known = Object.keys(answers).find(each => name.startsWith(each))
-        socket.write(known !== undefined ? answers[known]! : name.startsWith('ping') ? '+PONG\r\n' : '+OK\r\n')
-      }
-    })
-  })
-  await new Promise<void>(resolve => impostor.listen(0, '127.0.0.1', resolve))
-  return { port: (impostor.address() as { port: number }).port, close: () => impostor.close() }
-}
-
-describe('a server that is not what it should be', () => {
-  const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`
-  const SUBSCRIBED = `*3\r\n${bulk('subscribe')}${bulk('mqtt-warden:#')}:1\r\n`
-  const READER = { 'client id': ':7\r\n', subscribe: SUBSCRIBED, set: '-NOPERM no\r\n' }
-
-  it.each([
-    ['knows no CLIENT TRACKING', { 'client id': ':7\r\n', 'client tracking': '-ERR unknown\r\n' }],
-    ['answers everything alike', {}],
-    ['answers with something that is no reply', { 'client id': 'HTTP/1.1 400 Bad Request\r\n' }],
-    ['does not list the connection', { ...READER, 'client list': '$-1\r\n' }],
-    ['lists another connection', { ...READER, 'client list': bulk('id=8 flags=PtB redir=8') }],
-    ['does not track any more', { ...READER, 'client list': bulk('id=7 flags=P redir=-1') }],
-    ['tracks, but not all keys', { ...READER, 'client list': bulk('id=7 flags=Pt redir=7') }],
-    ['has lost where to send', { ...READER, 'client list': bulk('id=7 flags=PtBR redir=7') }],
-    ['sends elsewhere', { ...READER, 'client list': bulk('id=7 flags=PtB redir=9') }],
-  ])('leaves the link blind when it %s', async (_, answers) => {
-    const impostor = await startImpostor(answers)
-    const store = stores.create({ port: impostor.port, host: '127.0.0.1' })
-    const heard = new Heard(store)
-    await heard.until('the reason is told', () => heard.count('error') > 0)
-    expect(store.stats()).toMatchObject({ state: 'blind', beats: 0 })
-    await expect(store.get(KEY)).rejects.toThrow(StoreUnavailable)
-    await stores.close()
-    impostor.close()
-  })
-
-  it('is believed when it shows that it tracks, as the cases above would be', async () => {
-    const impostor = await startImpostor({ ...READER, 'client list': bulk('id=7 flags=PtB redir=7') })
-    await new Heard(stores.create({ port: impostor.port, host: '127.0.0.1' })).live()
-    await stores.close()
-    impostor.close()
   })
 })

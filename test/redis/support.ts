@@ -75,8 +75,11 @@ function sameKey(a: RecordKey, b: RecordKey): boolean {
 }
 
 /** A client to hand in whose copies reach Redis through one port for data and another for tracking. */
-export function splitTemplate(ports: { readonly data: number; readonly link: number }): RedisTarget {
-  const template = new Redis({ lazyConnect: true })
+export function splitTemplate(
+  ports: { readonly data: number; readonly link: number },
+  options: { readonly username?: string; readonly password?: string } = {},
+): RedisTarget {
+  const template = new Redis({ lazyConnect: true, ...options })
   return {
     options: template.options,
     duplicate(override: { connectionName: string }) {
