@@ -2,6 +2,7 @@ import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Connection } from '../../src/redis/connection.js'
 import { CommandFailure } from '../../src/redis/failure.js'
+import { Heard as HeardOfAll } from '../../src/redis/heard.js'
 import { Link } from '../../src/redis/link.js'
 import { resolveOptions } from '../../src/redis/options.js'
 import { deferred } from '../helpers/deferred.js'
@@ -98,10 +99,13 @@ function scene() {
   const connection = { isUsable: true, loss: deferred<CommandFailure>() }
   const armed = deferred<() => Promise<void>>()
   const event = (name: string) => () => void told.push(name)
+  let isOpened = false
   const link = new Link({
     settings: resolveOptions({ ...FAST, reconnectMinMs: 10_000, reconnectMaxMs: 10_000 }, ''),
     place: () => 'here',
-    open: async () => {
+    open: async signal => {
+      if (isOpened) return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('over'))))
+      isOpened = true
       const destroy = (): void => {
         connection.isUsable = false
         connection.loss.resolve(new CommandFailure('lost', 'over'))
@@ -128,6 +132,25 @@ function scene() {
   })
   return { told, connection, armed, link }
 }
+
+describe('what was heard of several servers', () => {
+  it('is what was heard of the one that is furthest behind, once all are heard', () => {
+    const told: (number | 'blind')[] = []
+    const heard = new HeardOfAll(2, { live: at => told.push(at), blind: () => told.push('blind') })
+    heard.live('a', 5)
+    heard.live('a', 7)
+    expect(told).toEqual([])
+    heard.live('b', 6)
+    heard.live('b', 9)
+    heard.live('a', 8)
+    expect(told.splice(0)).toEqual([6, 7, 8])
+    heard.blind('a')
+    heard.live('b', 20)
+    expect(told.splice(0)).toEqual(['blind'])
+    heard.live('a', 15)
+    expect(told).toEqual([15])
+  })
+})
 
 describe('a link', () => {
   it('says that anything may have changed when it hears, not before, and is live after the first beat', async () => {
