@@ -1,4 +1,4 @@
-import { codeAt, followLiteral, type LiteralEdges } from './literals.js'
+import { codeAt, followLiteral, type LiteralEdges, SLASH } from './literals.js'
 import { agreesWithVariable, isReserved, levelEnd, NONE, type Trie, type TrieNode } from './trie.js'
 import type { Principal } from './types.js'
 
@@ -109,12 +109,11 @@ function countLevels(label: string): number {
 
 /** How many levels of a label, from the first on, a text has at a position. */
 function sharedLevels(text: string, at: number, label: string): number {
-  if (codeAt(text, at) !== codeAt(label, 0)) return 0
   let count = 0
-  for (let from = 0; from <= label.length; count++) {
-    const end = levelEnd(label, from)
-    if (levelEnd(text, at + from) !== at + end || !text.startsWith(label.slice(from, end), at + from)) break
-    from = end + 1
+  for (let end = 0; end <= label.length && at + end <= text.length; end++) {
+    const code = codeAt(label, end)
+    if (codeAt(text, at + end) !== code) break
+    if (code === SLASH) count++
   }
   return count
 }

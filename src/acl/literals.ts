@@ -7,7 +7,7 @@ import type { TrieNode } from './trie.js'
  * reaches, and reads the end of a label as the `/` that stands there in a longer text.
  */
 
-const SLASH = 0x2f
+export const SLASH = 0x2f
 
 /** How many characters are looked at for the one that tells most labels apart, as long as some has told any apart. */
 const FAR = 64
