@@ -68,6 +68,12 @@ describe('PUBLISH', () => {
     expect(publishing().authorizePublish(nobody, 'z')).toEqual({ allow: false, reason: 'no_matching_rule' })
   })
 
+  it('takes the end of a name for no empty level when it looks for the nearest rule', () => {
+    const acl = publishing('a/d/e', 'a//c')
+    expect(acl.authorizePublish(nobody, 'a')).toMatchObject({ nearest: { pattern: 'a/d/e' } })
+    expect(acl.authorizePublish(nobody, 'a/')).toMatchObject({ nearest: { pattern: 'a//c' } })
+  })
+
   it('to a name that begins with $ needs a rule that says so literally', () => {
     const who = { mountpoint: '$SYS', clientId: '$SYS', username: '$SYS' }
     const wide = publishing('#', '+/#', '+/x', '%c/#', '%u/x', '%m/+')
