@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises'
-import { text as readText } from 'node:stream/consumers'
+import { createReadStream } from 'node:fs'
 import type { Semantics } from '../acl/types.js'
 import { RecordInvalid } from '../errors.js'
 import { parseRecord } from '../record/parse.js'
@@ -18,7 +17,7 @@ export class CliFault extends Error {
 /** What the exit codes of every command mean. */
 export const EXIT = { allowed: 0, refused: 1, fault: 2, unconfirmed: 3, notDurable: 4, interrupted: 130 } as const
 
-/** Longest text read from a file or a pipe, in characters. */
+/** Most that is read from a file or a pipe, in bytes. */
 const MAX_INPUT = 2 * 1024 * 1024
 
 let whenLost = (error: NodeJS.ErrnoException): void => {
@@ -77,13 +76,21 @@ function printable(text: string): string {
 /** Reads a password: from a prompt that hides it where there is a terminal, otherwise all of standard input. */
 export async function readPassword({ confirm }: { confirm: boolean }): Promise<string> {
   if (!process.stdin.isTTY) {
-    const piped = await readText(process.stdin)
     // `echo` ends its line; a password that ends in a line break itself has to come with one more.
-    return piped.replace(/\r?\n$/, '')
+    return decodePiped(await readAll(process.stdin, 'standard input')).replace(/\r?\n$/, '')
   }
   const first = await ask('Password')
   if (confirm && (await ask('The same again')) !== first) throw new CliFault('the passwords differ')
   return first
+}
+
+/** Byte for byte what was piped: another text would have another hash, one that nobody can log in with. */
+function decodePiped(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new CliFault('the password is not UTF-8')
+  }
 }
 
 async function ask(message: string): Promise<string> {
@@ -95,15 +102,25 @@ async function ask(message: string): Promise<string> {
   return answer ?? ''
 }
 
-/** Reads a file, or standard input for `-`. */
-async function readInput(path: string): Promise<string> {
+async function readAll(input: NodeJS.ReadableStream, name: string): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of input as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > MAX_INPUT) throw new CliFault(`${name}: larger than ${MAX_INPUT} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** Reads a file, or standard input for `-`: the bytes, so that they are judged as those in a store are. */
+async function readInput(path: string): Promise<Buffer> {
   if (path === '-' && process.stdin.isTTY) throw new CliFault('no record: name a file, pipe one in, or use --redis')
   const name = path === '-' ? 'standard input' : path
   try {
-    const text = path === '-' ? await readText(process.stdin) : await readFile(path, 'utf8')
-    if (text.length > MAX_INPUT) throw new CliFault(`${name}: larger than ${MAX_INPUT} characters`)
-    if (text.trim() === '') throw new CliFault(`${name}: is empty`)
-    return text
+    const bytes = await readAll(path === '-' ? process.stdin : createReadStream(path), name)
+    if (bytes.toString().trim() === '') throw new CliFault(`${name}: is empty`)
+    return bytes
   } catch (error) {
     if (error instanceof CliFault) throw error
     throw new CliFault(`${name}: ${error instanceof Error ? error.message : String(error)}`)
@@ -112,9 +129,9 @@ async function readInput(path: string): Promise<string> {
 
 /** Reads a record from a file, or from standard input for `-`. A mistake in it is told with the name of the file. */
 export async function readRecord(path: string, semantics: Semantics): Promise<AclRecord> {
-  const text = await readInput(path)
+  const bytes = await readInput(path)
   try {
-    return parseRecord(text, { semantics })
+    return parseRecord(bytes, { semantics })
   } catch (error) {
     if (error instanceof RecordInvalid)
       throw new CliFault(`${path === '-' ? 'standard input' : path}: ${error.message}`)

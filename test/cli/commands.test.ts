@@ -10,7 +10,7 @@ import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 const PASSHASH = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
 const PASSWORD = '38b3eff8baf56627478ec76a704e9b52'
 
-const cli = (args: readonly string[], input = ''): Promise<Outcome> => run(args, { input })
+const cli = (args: readonly string[], input: string | Uint8Array = ''): Promise<Outcome> => run(args, { input })
 
 const RECORD = JSON.stringify({
   passhash: PASSHASH,
@@ -65,6 +65,12 @@ describe('mqtt-warden hash', () => {
     expect(await verifyPassword(PASSWORD, stdout.trim())).toBe(true)
   })
 
+  it('takes nothing away from the password, not even a byte-order mark', async () => {
+    const { stdout } = await cli(['hash', '--cost', '4'], '\uFEFFsecret')
+    expect(await verifyPassword('\uFEFFsecret', stdout.trim())).toBe(true)
+    expect(await verifyPassword('secret', stdout.trim())).toBe(false)
+  })
+
   it('warns that VerneMQ cannot read another prefix', async () => {
     const { stdout, stderr } = await cli(['hash', '--cost', '4', '--prefix', '2b'], 'x')
     expect(stdout).toMatch(/^\$2b\$04/)
@@ -74,7 +80,9 @@ describe('mqtt-warden hash', () => {
   it.each([
     ['x'.repeat(73), '73 bytes'],
     ['a\0b', 'U+0000'],
-  ])('refuses what bcrypt would cut', async (password, message) => {
+    [Buffer.from([0x61, 0xff]), 'the password is not UTF-8'],
+    [Buffer.alloc(3 * 1024 * 1024, 'x'), 'standard input: larger than 2097152 bytes'],
+  ])('refuses what would be cut or replaced', async (password, message) => {
     const { code, stdout, stderr } = await cli(['hash', '--cost', '4'], password)
     expect(stderr).toContain(message)
     expect(stdout).toBe('')
@@ -127,6 +135,17 @@ describe('mqtt-warden check', () => {
     const { code, stderr } = await cli(['check', '-'], RECORD.replace('plant/+', 'plant/#/x'))
     expect(stderr).toContain("standard input: subscribe_acl[0].pattern: '#' must be the last level")
     expect(code).toBe(2)
+  })
+
+  it.each([
+    ['a byte-order mark', Buffer.from(`\uFEFF${RECORD}`), 'is not JSON'],
+    ['bytes that are not UTF-8', Buffer.from(RECORD.replace('small', 'sm\xE4ll'), 'latin1'), 'is not UTF-8'],
+  ])('refuses %s in a record, as a store does', async (_, input, problem) => {
+    writeFileSync(join(folder, 'odd.json'), input)
+    for (const outcome of [await cli(['check'], input), await cli(['check', join(folder, 'odd.json')])]) {
+      expect(outcome.stderr).toContain(problem)
+      expect(outcome.code).toBe(2)
+    }
   })
 
   it('says that nobody can log in by a record, and what its rules allow all the same', async () => {

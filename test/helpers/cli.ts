@@ -38,7 +38,7 @@ export function launch(args: readonly string[], env: Readonly<Record<string, str
 /** Runs a command line that ends by itself. */
 export function run(
   args: readonly string[],
-  { input = '', env }: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {},
+  { input = '', env }: { readonly input?: string | Uint8Array; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<Outcome> {
   const { child, ended } = launch(args, env)
   child.stdin!.end(input)
