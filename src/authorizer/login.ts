@@ -115,8 +115,11 @@ export class Login {
     }
   }
 
-  #report({ request: { address, via }, checked: { principal } }: Attempt, refused: Refused): void {
+  #report({ request, checked: { principal } }: Attempt, refused: Refused): void {
     const { decision, subject } = refused
+    const { via } = request
+    // One that is no text was refused for that.
+    const address = typeof request.address === 'string' ? request.address : undefined
     const detail = joinDetail(via, refused.detail)
     this.#sessions.denials.loose({ principal, action: 'connect', subject, decision, address, detail })
   }

@@ -49,11 +49,12 @@ function textProblem(name: string, value: unknown): string | undefined {
  * @param isVernemq Whether passwords are cut at U+0000, as the C library does that VerneMQ uses.
  */
 export function checkRequest(request: ConnectRequest, isVernemq: boolean): CheckedRequest | RefusedRequest {
-  const { mountpoint = '', clientId, username = '', password } = request
+  const { mountpoint = '', clientId, username = '', password, address } = request
   const principal: Principal = Object.freeze({ mountpoint, clientId, username })
   const refuse = (reason: DenyReason, detail: string): RefusedRequest => ({ ok: false, principal, reason, detail })
   const problem = identityProblem(principal)
   if (problem !== undefined) return refuse('client_id_refused', problem)
+  if (address !== undefined && typeof address !== 'string') return refuse('client_id_refused', 'address is no text')
   if (request.username === undefined) {
     return password === undefined
       ? { ok: true, principal, password: undefined }

@@ -286,6 +286,8 @@ describe('a client id chosen to be more than a name', () => {
     ['username', 7, 'username is no text'],
     ['mountpoint', 'm\0', 'mountpoint holds U+0000'],
     ['mountpoint', null, 'mountpoint is no text'],
+    ['address', null, 'address is no text'],
+    ['address', 7, 'address is no text'],
   ])('is no better as %s (%#)', async (part, value, detail) => {
     const records = store()
     const authorizer = authorizerOf(records)
