@@ -216,7 +216,10 @@ export class RecordCache {
         giveUp(new StoreTimeout(`no answer for ${describeKey(key)} within ${readTimeoutMs} ms`, readTimeoutMs))
       const timer = setTimeout(late, readTimeoutMs)
       this.#waiting.add(giveUp)
-      promise.then(resolve, reject).finally(leave)
+      promise.then(stored => {
+        leave()
+        resolve(stored)
+      }, giveUp)
     })
   }
 }

@@ -31,6 +31,7 @@ export class Sweep {
   readonly #work: SweepWork
   /** Those that failed last come last. */
   readonly #due: Set<LiveSession> = new Set()
+  #order: SetIterator<LiveSession> = this.#due.values()
   readonly #turns: Turns = new Turns(BEGUN_A_TURN)
   #workers = 0
   #failures = 0
@@ -48,8 +49,8 @@ export class Sweep {
 
   /** Looks through all once, and once more if that is asked for meanwhile; not at all while it is known that none is due. */
   async run(): Promise<void> {
-    this.#isWanted ||= !this.#isQuiet()
     this.#failures = 0
+    this.#isWanted ||= !this.#isQuiet() && !this.#isBusy()
     if (this.#isSweeping) return
     this.#isSweeping = true
     while (this.#isWanted) {
@@ -93,6 +94,12 @@ export class Sweep {
     return isHeard && now < this.#quietUntil
   }
 
+  /** Whether more sessions are known to be due than can be read again, so that to look for others would be in vain. */
+  #isBusy(): boolean {
+    const isFull = this.#due.size > 0 && this.#workers >= this.#work.width()
+    return isFull && this.#sweptIn === this.#trust.epoch
+  }
+
   #mayBegin(): boolean {
     return this.#failures < MAX_FAILURES && this.#workers < this.#work.width()
   }
@@ -100,13 +107,23 @@ export class Sweep {
   /** Takes due sessions until there are none, or they are not to be had. */
   async #refreshDue(): Promise<void> {
     this.#workers++
-    for (const session of this.#due) {
-      this.#due.delete(session)
+    for (let session = this.#take(); session !== undefined; session = this.#take()) {
       await this.#turns.take()
       const isAnswered = (await this.#work.refresh(session, REFRESH_SHARE)) ?? true
       this.#failures = isAnswered ? 0 : this.#failures + 1
       if (this.#failures >= MAX_FAILURES || this.#workers > this.#work.width()) break
     }
     this.#workers--
+  }
+
+  /** Takes one out. All share the iterator: each of their own would pass over all that others have taken. */
+  #take(): LiveSession | undefined {
+    let next = this.#order.next()
+    if (next.done) {
+      this.#order = this.#due.values()
+      next = this.#order.next()
+    }
+    if (next.value !== undefined) this.#due.delete(next.value)
+    return next.value
   }
 }
