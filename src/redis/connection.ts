@@ -105,6 +105,18 @@ export class Connection {
     if (NOT_MASTER.has(code)) this.destroy(new CommandFailure('lost', `the server is no master: it answered ${code}`))
   }
 
+  /**
+   * Rejects, and ends the connection, where the server says that it is a replica. For a server that refuses writes for
+   * another reason: it does not come to say so then. One that may not be asked is taken for a master.
+   */
+  async demandMaster(timeoutMs: number): Promise<void> {
+    const [info] = await this.requestAll([['info', 'replication']], timeoutMs)
+    if (!/^role:slave\r?$/m.test(String(info))) return
+    const failure = new CommandFailure('lost', 'the server is no master: it is a replica')
+    this.destroy(failure)
+    throw failure
+  }
+
   /** Ends the connection at once. What is under way fails, and what arrives from now on is not heard. */
   destroy(cause: unknown): void {
     if (this.#loss !== undefined) return

@@ -45,6 +45,7 @@ export class Sender {
       await prepare?.(connection)
       const sent: readonly Command[] = next === 'owner' ? commands : asking(commands)
       const replies = await connection.requestAll(sent, this.timeoutMs)
+      await this.#believe(connection, sent, replies)
       const refusal = replies.find((reply, at) => isRefusal(reply, sent[at] === this.#nodes.witness))
       if (refusal === undefined) return replies.filter((_, at) => sent[at] !== ASKING)
       if (isStuck(sent, replies)) connection.destroy(refusal)
@@ -62,6 +63,7 @@ export class Sender {
   async sendTo(lane: Lane, commands: readonly Command[]): Promise<readonly Reply[]> {
     const connection = await lane.acquire(this.timeoutMs)
     const replies = await connection.requestAll(commands, this.timeoutMs)
+    await this.#believe(connection, commands, replies)
     for (const [at, reply] of replies.entries()) {
       const isWitness = commands[at] === this.#nodes.witness
       if (!isRefusal(reply, isWitness)) continue
@@ -102,6 +104,14 @@ export class Sender {
     } finally {
       for (const connection of opened) connection.destroy(lossOf(undefined))
     }
+  }
+
+  /** A server that is full, or cannot save, refuses the witness for that, and does not come to say that it is a replica. */
+  async #believe(connection: Connection, commands: readonly Command[], replies: readonly Reply[]): Promise<void> {
+    const { witness } = this.#nodes
+    const reply = witness && replies[commands.indexOf(witness)]
+    if (!(reply instanceof CommandFailure) || reply.code === 'NOPERM' || !CANNOT_WRITE.has(reply.code)) return
+    await connection.demandMaster(this.timeoutMs)
   }
 }
 

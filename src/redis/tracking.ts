@@ -104,6 +104,7 @@ class Beat {
     const { keys, settings, lane, keyEnd } = this.#context
     const timeoutMs = settings.heartbeatTimeoutMs
     const connection = await lane().acquire(timeoutMs, true)
+    await connection.demandMaster(timeoutMs)
     const id = String(this.#clientId)
     const listed = await connection.request(['client', 'list', 'id', id], timeoutMs)
     if (!isTracked(listed, id)) throw new CommandFailure('refused', 'redis no longer tracks keys for the link')

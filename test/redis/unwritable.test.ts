@@ -129,6 +129,22 @@ describe.each(reasons)('a Redis that takes no writes ($code)', ({ code, begin, t
     expect(levelOf('write')).toBe('warning')
   })
 
+  it('is not believed when it has become a replica, though it does not come to say so', async () => {
+    const store = stores.create(server.url, { heartbeatMs: 50 })
+    const heard = new Heard(store)
+    await heard.live()
+    await store.put(SHARED, recordOf('a'))
+    await begin()
+    expect(await store.get(SHARED)).toEqual(recordOf('a'))
+    await admin.replicaof('127.0.0.1', '1')
+    try {
+      await heard.until('changes are not heard any more', () => !heard.isLive)
+      await expect(store.get(SHARED)).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' })
+    } finally {
+      await admin.replicaof('NO', 'ONE')
+    }
+  })
+
   it('can be connected to', async () => {
     await begin()
     const store = stores.create(server.url)
