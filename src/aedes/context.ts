@@ -1,3 +1,4 @@
+import { LOGINS_A_TURN, Turns } from '../authorizer/turns.js'
 import type { Authorizer } from '../authorizer/types.js'
 import { tellFault } from '../faults.js'
 import { MemoryShared } from '../store/shared.js'
@@ -29,6 +30,8 @@ export class Context {
   readonly registry: OwnerRegistry
   readonly claims: Claims
   readonly gate: SubscriptionGate
+  /** For logins that have to wait anyway: of very many at once, few are begun in one turn. */
+  readonly turns: Turns = new Turns(LOGINS_A_TURN)
   /** All but wills are refused from here on. */
   isClosed = false
 

@@ -123,6 +123,9 @@ class Attempt {
 
   async #ask(request: ConnectRequest): Promise<Error | undefined> {
     try {
+      const turn = this.#context.turns.take()
+      if (turn !== undefined) await turn
+      if (this.#isAnswered) return refusal('closed')
       this.#controller = new AbortController()
       const { signal } = this.#controller
       const login = await this.#context.authorizer.authenticate({ ...request, signal })

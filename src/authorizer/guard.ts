@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Principal } from '../acl/types.js'
 import { LateCache } from '../late-cache.js'
 import { type Limiter, type LimiterLimits, MemoryLimiter } from '../store/limiter.js'
@@ -57,9 +57,7 @@ export class Visitor {
 
   /** A key of fixed length, whatever names clients invent, that tells none of them. */
   keyOf(name: LimitName): string {
-    this.#keys[name] ??= createHash('sha256')
-      .update(JSON.stringify([name, ...this.#partsOf(name)]))
-      .digest('base64url')
+    this.#keys[name] ??= hash('sha256', JSON.stringify([name, ...this.#partsOf(name)]), 'base64url')
     return this.#keys[name]
   }
 

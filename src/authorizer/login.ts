@@ -15,7 +15,7 @@ import { Rehasher } from './rehasher.js'
 import type { Resolver } from './resolver.js'
 import type { Snapshot } from './session-context.js'
 import type { Sessions } from './sessions.js'
-import { Turns } from './turns.js'
+import { LOGINS_A_TURN, Turns } from './turns.js'
 import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
 
 /** What a granted CONNECT becomes: an open session, or only the knowledge of what it may do. */
@@ -28,9 +28,6 @@ interface Claim {
   readonly name: string
   readonly visitor: Visitor
 }
-
-/** Most logins that have to wait anyway and are begun in one turn of the event loop: a few milliseconds of it. */
-const LOGINS_A_TURN = 16
 
 /** Judges CONNECTs. */
 export class Login {

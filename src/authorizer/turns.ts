@@ -1,3 +1,6 @@
+/** Most logins that have to wait anyway and are begun in one turn of the event loop: a few milliseconds of it. */
+export const LOGINS_A_TURN = 16
+
 /**
  * Spreads work over turns of the event loop, so that very much of it at once holds up nothing else. Who comes first
  * begins first.
