@@ -7,6 +7,12 @@ import type { HasherStats } from './types.js'
 /** How long a thread without work is kept, in milliseconds. */
 const IDLE_MS = 5_000
 
+/**
+ * How much the threads give way to the event loop where cores are few: a hash may hold a core for tens of milliseconds
+ * otherwise, and the loop waits. Elsewhere than on Linux a thread has no such value of its own.
+ */
+const NICE_INCREMENT = process.platform === 'linux' ? 5 : 0
+
 /** After this long, in milliseconds, a hash is taken for lost, and its thread with it. */
 const LOST_MS = 120_000
 
@@ -92,6 +98,7 @@ export class HashPool {
       maxThreads: this.#threads,
       idleTimeout: this.#idleMs,
       recordTiming: false,
+      niceIncrement: NICE_INCREMENT,
       // Loaders and debuggers of the main thread are of no use to the worker, and slow its start.
       execArgv: [],
     })

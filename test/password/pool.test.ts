@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import type { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, it } from 'vitest'
 import { HashPool } from '../../src/password/pool.js'
@@ -19,7 +19,23 @@ afterEach(() => Promise.all(opened.splice(0).map(pool => pool.close())))
 const ask = (pool: HashPool, password: string, limit = timeoutMs): Promise<string> =>
   pool.run({ password, salt: 'answer' }, { timeoutMs: limit })
 
+/** How far each thread of this process stands back, where the system has such a value for threads. */
+function niceOfThreads(): number[] {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc/self/task').map(thread => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
+  })
+}
+
 describe('HashPool', () => {
+  it('has its threads, and no others, give way to the event loop', async () => {
+    const before = niceOfThreads()
+    await ask(open({}), '')
+    const added = niceOfThreads().filter(nice => nice > Math.max(...before))
+    expect(added.length).toBe(process.platform === 'linux' ? 1 : 0)
+  })
+
   it('serves in order of arrival', async () => {
     const pool = open({})
     const order: number[] = []
