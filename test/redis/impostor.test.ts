@@ -49,6 +49,14 @@ describe('a server that is not what it should be', () => {
     impostor.close()
   })
 
+  it.each(['READONLY', 'NOREPLICAS'])('is not believed what it reads when it refuses a write with %s', async code => {
+    const impostor = await startImpostor({ set: `-${code} no\r\n`, exec: `*2\r\n${bulk('{}')}:-1\r\n` })
+    const store = stores.create({ port: impostor.port, host: '127.0.0.1' })
+    await expect(store.get(KEY)).rejects.toThrow(StoreUnavailable)
+    await stores.close()
+    impostor.close()
+  })
+
   it('is believed when it shows that it tracks, as the cases above would be', async () => {
     const impostor = await startImpostor({ ...READER, 'client list': bulk('id=7 flags=PtB redir=7') })
     await new Heard(stores.create({ port: impostor.port, host: '127.0.0.1' })).live()

@@ -9,7 +9,7 @@ import { CliFault, EXIT, readPassword, readRecord } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
 import { banOf } from './ban.js'
 import { readStored } from './stored.js'
-import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
+import { addWriteOptions, reportPut, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
 interface PutArguments extends StoreArguments, WriteArguments {
   readonly mountpoint: string
@@ -65,7 +65,7 @@ async function run(clientId: string, username: string, options: PutArguments): P
   const { record, ifMatch } =
     options.file === undefined ? await fromFlags(store, key, options) : await fromFile(options)
   const conditions = { ...(ifMatch !== undefined && { ifMatch }), ...writeOptions(options) }
-  await report('written', key, store.put(key, record, conditions), options.json)
+  await reportPut('written', { store, key, record, conditions }, options.json)
 }
 
 /** A record, and the digest of the one that it was made from. */

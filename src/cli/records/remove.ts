@@ -7,7 +7,7 @@ import { CliFault, EXIT, warnLine } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
 import { bannedRecord, banOf } from './ban.js'
 import { readStored } from './stored.js'
-import { addWriteOptions, report, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
+import { addWriteOptions, report, reportPut, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
 interface RemoveArguments extends StoreArguments, WriteArguments {
   readonly mountpoint: string
@@ -56,7 +56,7 @@ async function remove(store: RedisStore, key: RecordKey, options: RemoveArgument
     if (!result.replaced) throw new CliFault(`there is no record ${encodeRecordKey(key)}`, EXIT.refused)
     return result
   })
-  await report('deleted', key, written, options.json)
+  await report({ done: 'deleted', key, store, digest: null, write: written }, options.json)
   const shared = { ...key, clientId: '*' }
   if (key.clientId !== '*' && (await exists(store, shared))) {
     warnLine(`warning: the record ${encodeRecordKey(shared)} decides for this client id now`)
@@ -73,16 +73,15 @@ async function runBan(clientId: string, username: string, options: BanArguments)
   if (options.lift) {
     if (ban === undefined) throw new CliFault(`${encodeRecordKey(key)} is not banned`, EXIT.refused)
     if (ban.former === null) await remove(store, key, conditions)
-    else await report('restored', key, store.put(key, ban.former, writeOptions(conditions)), options.json)
+    else {
+      const put = { store, key, record: ban.former, conditions: writeOptions(conditions) }
+      await reportPut('restored', put, options.json)
+    }
     return
   }
   if (ban !== undefined) throw new CliFault(`${encodeRecordKey(key)} is banned already`, EXIT.refused)
-  await report(
-    'banned',
-    key,
-    store.put(key, await bannedRecord(stored?.record), writeOptions(conditions)),
-    options.json,
-  )
+  const put = { store, key, record: await bannedRecord(stored?.record), conditions: writeOptions(conditions) }
+  await reportPut('banned', put, options.json)
 }
 
 async function exists(store: RedisStore, key: RecordKey): Promise<boolean> {

@@ -1,9 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { quote, RecordConflict } from '../../errors.js'
 import { encodeRecordKey } from '../../record/key.js'
-import type { RecordKey } from '../../record/types.js'
+import { serializeRecord } from '../../record/serialize.js'
+import type { AclRecord, RecordKey } from '../../record/types.js'
+import type { RedisStore } from '../../redis/index.js'
 import { NotDurable } from '../../store/not-durable.js'
 import type { Receipt, ReceiptRow, WriteOptions, WriteResult } from '../../store/types.js'
+import { digestOf } from '../../store/write.js'
 import { integer } from '../arguments.js'
 import { CliFault, EXIT, inSeconds, printLine, printTable, warnLine } from '../io.js'
 
@@ -21,7 +24,8 @@ const RECEIPT_MS = 5_000
 
 /** What the exit codes of writing commands mean. */
 export const WRITE_EXITS = `Exit codes: 0 done, 1 not done (no such record, or --if-match does not hold), 2 usage or fault,
-3 done, but a node stayed silent or has another record, 4 done, but fewer replicas than demanded have it`
+3 done, but a node stayed silent or has another record, 4 done, but fewer replicas than demanded have it,
+130 interrupted: the message tells whether it is done`
 
 /** Adds the options of every write. */
 export function addWriteOptions(command: Command): Command {
@@ -45,15 +49,23 @@ export function writeOptions({ ifMatch, receipt, minReplicas }: WriteArguments):
   }
 }
 
+/** A write under way. */
+export interface Writing {
+  /** What has happened once it is done, as in `written ["","a","b"]`. */
+  readonly done: string
+  readonly key: RecordKey
+  readonly store: RedisStore
+  /** Digest of what is written; `null` when a record is removed. */
+  readonly digest: string | null
+  readonly write: Promise<WriteResult>
+}
+
 /** Awaits a write, prints what came of it, and sets the exit code. */
-export async function report(
-  done: string,
-  key: RecordKey,
-  write: Promise<WriteResult>,
-  isJson: boolean,
-): Promise<void> {
-  const { result, problem } = await settle(write)
+export async function report({ done, key, ...writing }: Writing, isJson: boolean): Promise<void> {
   const text = encodeRecordKey(key)
+  const interrupt = (): void => void giveUp({ done, key, ...writing })
+  process.once('SIGINT', interrupt)
+  const { result, problem } = await settle(writing.write).finally(() => process.off('SIGINT', interrupt))
   if (isJson) printLine(JSON.stringify({ key: text, ...result }, undefined, 2))
   else {
     printLine(`${done} ${text}`)
@@ -66,6 +78,35 @@ export async function report(
   const isUnconfirmed = result.receipt?.confirmed === false
   if (isUnconfirmed) warnLine(describeDoubt(result.receipt))
   process.exitCode = problem !== undefined ? EXIT.notDurable : isUnconfirmed ? EXIT.unconfirmed : EXIT.allowed
+}
+
+/** A record to write. */
+export interface Putting extends Pick<Writing, 'key' | 'store'> {
+  readonly record: AclRecord
+  readonly conditions: WriteOptions
+}
+
+/** Writes a record, and reports it. */
+export async function reportPut(
+  done: string,
+  { store, key, record, conditions }: Putting,
+  isJson: boolean,
+): Promise<void> {
+  const digest = digestOf(serializeRecord(record))
+  await report({ done, key, store, digest, write: store.put(key, record, conditions) }, isJson)
+}
+
+/** Says whether a write stands that nobody waits for any more, and ends the process. Interrupted once more, at once. */
+async function giveUp({ done, key, store, digest }: Writing): Promise<never> {
+  try {
+    const stored = await store.getStored(key)
+    const stands = (stored?.digest ?? null) === digest
+    if (stands) warnLine(`interrupted: ${done} ${encodeRecordKey(key)}, but not confirmed by every node`)
+    else warnLine('interrupted: nothing was written when last looked; "mqtt-warden get" tells')
+  } catch (error) {
+    warnLine(`interrupted: it may have been written; "mqtt-warden get" tells: ${(error as Error).message}`)
+  }
+  process.exit(EXIT.interrupted)
 }
 
 async function settle(write: Promise<WriteResult>): Promise<{ result: WriteResult; problem?: NotDurable }> {
