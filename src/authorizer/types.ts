@@ -249,7 +249,7 @@ export interface Authorizer {
   readonly takeover: 'newest' | 'first'
   /**
    * Takes note that a session took its client id from a client on another node, for adapters that know of other nodes:
-   * reports it as a `takeover` event, unless it belongs to a loop, which is told for itself.
+   * reports it as a `takeover` event, unless it belongs to a loop, which is told for itself. Never throws.
    */
   tookOver(session: Session, former: FormerHolder): void
   /**
@@ -267,7 +267,8 @@ export interface Authorizer {
   /**
    * Judges a CONNECT like {@link authenticate}, within the turn, if all that takes is known: the record is held, and
    * the password was proven before. `undefined` where something has to be read, hashed or refused: then `authenticate`
-   * it. For brokers whose clients come back all at once; a promise and what hangs on it cost as much as the judgement.
+   * it; also when the authorizer is closed. Never throws for anything a client sends. For brokers whose clients come back
+   * all at once; a promise and what hangs on it cost as much as the judgement.
    */
   authenticateNow(request: ConnectRequest): Authenticated | undefined
   /**

@@ -77,7 +77,14 @@ export class Asks {
     if (this.#running < WIDTH) void this.#work()
   }
 
-  /** Answers for this process. Never rejects. */
+  /**
+   * Answers for this process. Never rejects.
+   *
+   * The watchers are told of the change once more, though most have heard of it by now: that it was heard cannot be
+   * shown. What was noted of this record may be of an earlier change, a link that was set up anew in between has lost
+   * the news of this one, and on a Cluster question and record come through different links. Where nothing has changed
+   * since, it costs one read, and a look at each session of the record.
+   */
   async answer({ key, text, sinceMs }: Ask): Promise<Answered> {
     const { listeners, keys, commands } = this.#context
     const heardAt = performance.now()
