@@ -1,6 +1,6 @@
 import type { Authorizer, ConnectRequest, Session } from '../authorizer/types.js'
 import { type ProtocolReason, type RefusalReason, returnCode } from './codes.js'
-import { propertiesFault } from './faults.js'
+import { messageFault } from './faults.js'
 import { canApply, factsOf, modifiersOf } from './message.js'
 import type { Settings } from './options.js'
 import type { ConnackPacket, ConnectPacket, Will } from './packets.js'
@@ -34,7 +34,7 @@ export async function judgeConnect(
 /** What no record can decide about. */
 function connectFault({ protocolVersion, properties, will }: ConnectPacket): ProtocolReason | undefined {
   if (protocolVersion === 5 && properties?.authenticationMethod !== undefined) return 'bad_authentication_method'
-  return propertiesFault(will?.properties)
+  return will === undefined ? undefined : messageFault(will)
 }
 
 /**

@@ -205,6 +205,15 @@ describe('login by record', () => {
     expect(denials.at(-1)).toMatchObject({ action: 'connect', principal: { clientId: 'c1' } })
   })
 
+  it.each([
+    ['without topic', { topic: undefined as unknown as string }],
+    ['without payload', { payload: undefined as unknown as string }],
+  ])('refuses a CONNECT with a will %s, before the password is looked at', async (_what, change) => {
+    const { session, send } = await adapter.connect(connectPacket(5, { will: { ...will, ...change } }))
+    expect(session).toBeUndefined()
+    expect(send.reasonCode).toBe(0x81)
+  })
+
   it('drops the login of a client that has hung up', async () => {
     const { session } = await adapter.connect(connectPacket(4, { username: 'u1', password: 'correct horse' }), {
       mountpoint: 'm1',

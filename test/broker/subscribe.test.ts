@@ -221,11 +221,22 @@ describe('a SUBSCRIBE against the protocol', () => {
     ['without a filter', { messageId: 9, subscriptions: [] }, 'protocol_error', 0x82],
     ['with packet id 0', { messageId: 0, subscriptions: [{ topic: 'a', qos: 0 }] }, 'malformed_packet', 0x81],
     ['without packet id', { subscriptions: [{ topic: 'a', qos: 0 }] }, 'malformed_packet', 0x81],
+    ['without subscriptions', { messageId: 9 }, 'malformed_packet', 0x81],
+    ['with a filter that is null', { messageId: 9, subscriptions: [null] }, 'malformed_packet', 0x81],
+    ['with a filter that is no text', { messageId: 9, subscriptions: [{ qos: 0 }] }, 'malformed_packet', 0x81],
+    ['without QoS', { messageId: 9, subscriptions: [{ topic: 'a' }] }, 'malformed_packet', 0x81],
+    ['of QoS 3', { messageId: 9, subscriptions: [{ topic: 'a', qos: 3 }] }, 'malformed_packet', 0x81],
   ] as const)('%s ends the connection', async (_what, packet, reason, reasonCode) => {
     for (const version of VERSIONS) {
       const { adapter, session } = await connected(version, { subscribeAcl: [{ pattern: '#' }] })
       const send = version === 5 ? { cmd: 'disconnect', reasonCode } : undefined
-      expect(adapter.subscribe(session, packet)).toEqual({ send, close: true, granted: [], denied: [], reason })
+      expect(adapter.subscribe(session, packet as SubscribePacket)).toEqual({
+        send,
+        close: true,
+        granted: [],
+        denied: [],
+        reason,
+      })
     }
   })
 })
