@@ -178,11 +178,11 @@ describe('the URL of Redis', () => {
     const login = `warden:${encodeURIComponent(PASSWORD)}@`
     const env = { REDIS_USERNAME: 'nobody', REDIS_PASSWORD: 'wrong' }
     const own = await run(['list', '--redis', redis.url.replace('//', `//${login}`)], { env })
-    expect(own).toEqual({ code: 1, stdout: '', stderr: '' })
+    expect(own).toEqual({ code: 1, stdout: '', stderr: 'mqtt-warden: there is no record\n' })
     const named = await run(['list', '--redis', redis.url.replace('//', '//warden@')], {
       env: { ...env, REDIS_PASSWORD: PASSWORD },
     })
-    expect(named).toEqual({ code: 1, stdout: '', stderr: '' })
+    expect(named).toEqual(own)
     expect((await run(['list', '--redis', redis.url], { env })).stderr).toContain('WRONGPASS')
     await redis.stop()
   })
