@@ -59,7 +59,7 @@ export class Context {
   }
 
   fault(error: unknown, place: string): void {
-    tellFault('aedes', () => this.settings.onFault(error, place))
+    tellFault('aedes', 'onFault', () => this.settings.onFault(error, place))
   }
 
   /** Waits for work that nobody answers for, at most as long as the deadline. */

@@ -106,7 +106,13 @@ const NAMES: ReadonlySet<string> = new Set([
  */
 export function resolveOptions(options: ProtectOptions): Settings {
   checkNames(options, NAMES, 'protect')
-  const { mountpoint = '', onDeniedPublish = 'close', owners, cluster = '', onFault = warnOnce('aedes') } = options
+  const {
+    mountpoint = '',
+    onDeniedPublish = 'close',
+    owners,
+    cluster = '',
+    onFault = warnOnce('aedes', 'onFault'),
+  } = options
   if (typeof mountpoint !== 'string' && typeof mountpoint !== 'function') {
     throw new TypeError('"mountpoint" option must be a string or a function')
   }

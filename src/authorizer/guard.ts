@@ -192,7 +192,8 @@ export class Guard {
     const { trace } = visitor
     if (this.#marks.has(trace)) return
     this.#marks.set(trace, true)
-    void this.#known.spend(visitor.keyOf('own'))
+    // A limiter of a store is not to reject; one that does all the same has only not counted.
+    this.#known.spend(visitor.keyOf('own')).catch(() => {})
   }
 
   close(): void {

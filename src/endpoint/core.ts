@@ -1,3 +1,4 @@
+import { tellFault } from '../faults.js'
 import { Gate } from './access.js'
 import { Deadlines } from './deadlines.js'
 import type { EndpointSettings } from './options.js'
@@ -61,11 +62,7 @@ export class EndpointCore {
   }
 
   report(error: unknown, place: string): void {
-    try {
-      this.settings.onError(error, place)
-    } catch {
-      // Whoever listens to faults cannot be told of its own.
-    }
+    tellFault('endpoint', 'onError', () => this.settings.onError(error, place))
   }
 }
 

@@ -1,3 +1,4 @@
+import { warnOnce } from '../faults.js'
 import { booleanOption, integerOption } from '../options.js'
 import type { EndpointFailure, EndpointOptions, EndpointResponse } from './types.js'
 
@@ -48,7 +49,7 @@ export function resolveEndpointOptions(options: EndpointOptions): EndpointSettin
     basic: basicOption(options.basic),
     clientCertificate: booleanOption(options, 'clientCertificate', false),
     fail: functionOption(options.fail, 'fail') ?? failWithStatus,
-    onError: functionOption(options.onError, 'onError') ?? (() => {}),
+    onError: functionOption(options.onError, 'onError') ?? warnOnce('endpoint', 'onError'),
   }
 }
 

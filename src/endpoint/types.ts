@@ -101,7 +101,10 @@ export interface EndpointOptions extends EndpointAccess {
    * (EMQX goes on to its next source). By default the failure's status with `{"error":"<problem>"}`.
    */
   readonly fail?: (failure: EndpointFailure) => EndpointResponse
-  /** Hears of what failed inside: what the adapter threw, and requests that ran out of time. */
+  /**
+   * Hears of what failed inside, of requests that break the contract of their broker, and of those that ran out of
+   * time. By default the first becomes one warning of the process. What it throws becomes a warning as well.
+   */
   readonly onError?: (error: unknown, place: string) => void
 }
 

@@ -1,5 +1,6 @@
 import { createEndpoint, type EndpointFailure, type EndpointRequest, type EndpointResponse } from '../endpoint/index.js'
 import { HookRequestInvalid } from '../errors.js'
+import { tellFault, warnOnce } from '../faults.js'
 import { Fields, readFields } from './fields.js'
 import type { HttpHandler, HttpHandlerOptions } from './types.js'
 
@@ -24,10 +25,10 @@ const METHODS: readonly string[] = ['GET', 'POST', 'PUT']
 /** Puts the faces on what one broker asks. */
 export function createHttpHandler(contract: Contract, options: HttpHandlerOptions): HttpHandler {
   const { broker, calls, fail } = contract
-  const onError = options.onError ?? (() => {})
+  const onError = options.onError ?? warnOnce(broker, 'onError')
 
   const reject = (error: unknown, place: string, status: FailureStatus): EndpointResponse => {
-    onError(error, place)
+    tellFault(broker, 'onError', () => onError(error, place))
     return fail(status)
   }
 
@@ -55,7 +56,7 @@ export function createHttpHandler(contract: Contract, options: HttpHandlerOption
     return 'problem' in fields ? invalid(fields.problem, 400) : answer(call, fields.value, () => request.signal)
   }
 
-  const endpoint = createEndpoint(respond, { ...options, fail: ({ status }) => fail(status) })
+  const endpoint = createEndpoint(respond, { ...options, onError, fail: ({ status }) => fail(status) })
   return { handle: (call, fields) => answer(call, fields, undefined), respond, ...endpoint }
 }
 

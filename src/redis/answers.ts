@@ -1,7 +1,6 @@
 import { decodeRecordKey } from '../record/index.js'
 import type { RecordKey } from '../record/types.js'
-import type { ChangeEffects, ReceiptRow } from '../store/types.js'
-import { digestOf } from '../store/write.js'
+import { type Answer, MAX_REASON } from '../store/write.js'
 
 /** What a writer asks: whether a record is in force as it is now. */
 export interface Ask {
@@ -12,17 +11,11 @@ export interface Ask {
   readonly sinceMs: number
 }
 
-/** What a node answers. */
-export type Answer = Omit<ReceiptRow, 'node' | 'ms'>
-
 /** Largest question that is read, in bytes: three names of 65,535 bytes each, every one escaped. */
 export const MAX_ASK_BYTES = 1_310_720
 
 /** Largest answer that is read, in bytes. */
 export const MAX_ANSWER_BYTES = 4_096
-
-/** Longest reason in an answer, in characters. */
-const MAX_REASON = 256
 
 export function writeAsk({ text, sinceMs }: Pick<Ask, 'text' | 'sinceMs'>): string {
   return JSON.stringify({ key: text, sinceMs: Math.ceil(sinceMs) })
@@ -36,20 +29,6 @@ export function readAsk(value: string): Ask | undefined {
     return { key: decodeRecordKey(text), text, sinceMs }
   } catch {
     return undefined
-  }
-}
-
-/** Puts together an answer from what a change did and the value that was read; `null` where there is none. */
-export function composeAnswer({ failed, later, ...effects }: ChangeEffects, bytes: Buffer | null): Answer {
-  const { sessionsCut = 0, sessionsReauthorized, subscriptionsDropped = 0, messagesDropped = 0 } = effects
-  return {
-    digest: bytes === null ? null : digestOf(bytes),
-    sessionsCut,
-    subscriptionsDropped,
-    messagesDropped,
-    ...(sessionsReauthorized && { sessionsReauthorized }),
-    ...(failed !== undefined && { failed: failed.slice(0, MAX_REASON) }),
-    ...(later !== undefined && { pending: true }),
   }
 }
 

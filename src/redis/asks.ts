@@ -2,7 +2,8 @@ import { StoreUnavailable } from '../errors.js'
 import type { NodeIdentity } from '../store/identity.js'
 import { type Listeners, sumEffects, wholeOf } from '../store/listeners.js'
 import type { ChangeEffects } from '../store/types.js'
-import { type Answer, type Ask, composeAnswer, MAX_ASK_BYTES, readAsk } from './answers.js'
+import { type Answer, composeAnswer, digestOf } from '../store/write.js'
+import { type Ask, MAX_ASK_BYTES, readAsk } from './answers.js'
 import { lossOf } from './failure.js'
 import type { KeySpace } from './keys.js'
 import { Leases } from './leases.js'
@@ -99,7 +100,8 @@ export class Asks {
     } catch (error) {
       failed = error instanceof Error ? error.message : 'the record cannot be read'
     }
-    const compose = (done: ChangeEffects) => composeAnswer({ ...(failed !== undefined && { failed }), ...done }, bytes)
+    const digest = bytes === null ? null : digestOf(bytes)
+    const compose = (done: ChangeEffects) => composeAnswer({ ...(failed !== undefined && { failed }), ...done, digest })
     return {
       answer: compose(effects),
       ...(effects.later !== undefined && { completed: wholeOf(effects).then(compose) }),

@@ -66,8 +66,8 @@ export class SelfCheck {
   async #run(probed: boolean): Promise<readonly RedisFinding[]> {
     try {
       const servers = await this.#nodes.servers()
-      const found = await Promise.all(servers.map(server => this.#server(server, probed)))
-      return found.flat()
+      const findings = await Promise.all(servers.map(server => this.#server(server, probed)))
+      return findings.flat()
     } catch (error) {
       return [{ server: this.#nodes.place, ...unreached(error) }]
     }

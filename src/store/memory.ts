@@ -21,8 +21,8 @@ import type {
 } from './types.js'
 import {
   checkWriteOptions,
+  composeAnswer,
   composeReceipt,
-  composeRow,
   demandMatch,
   type PreparedKey,
   prepareKey,
@@ -174,7 +174,9 @@ class MemoryStore implements RecordStore {
     { effects, ms }: { readonly effects: ChangeEffects; readonly ms: number },
   ): Receipt {
     const found = this.#entries.get(text)?.digest ?? null
-    const rows = this.#decides ? [composeRow(this.#identity.id, { ...effects, digest: found }, ms)] : []
+    const rows = this.#decides
+      ? [{ node: this.#identity.id, ...composeAnswer({ ...effects, digest: found }), ms: Math.round(ms) }]
+      : []
     return composeReceipt(digest, { rows, silentNodes: [] })
   }
 

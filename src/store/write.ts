@@ -92,22 +92,27 @@ export function settleWrite(result: WriteResult, { minReplicas }: WriteOptions =
   return result
 }
 
-/** Puts together what a node says, from what its watchers did and what it read. */
-export function composeRow(
-  node: string,
-  { digest, failed, later, ...effects }: ChangeEffects & Pick<ReceiptRow, 'digest'>,
-  ms: number,
-): ReceiptRow {
+/** What a node says of a change: a row of the receipt without who says it, and when. */
+export type Answer = Omit<ReceiptRow, 'node' | 'ms'>
+
+/** Longest reason in an answer, in characters. */
+export const MAX_REASON = 256
+
+/** Puts together what a node says, from what its watchers did and the digest of what it read. */
+export function composeAnswer({
+  digest,
+  failed,
+  later,
+  ...effects
+}: ChangeEffects & Pick<ReceiptRow, 'digest'>): Answer {
   const { sessionsCut = 0, sessionsReauthorized, subscriptionsDropped = 0, messagesDropped = 0 } = effects
   return {
-    node,
     digest,
     sessionsCut,
     subscriptionsDropped,
     messagesDropped,
     ...(sessionsReauthorized && { sessionsReauthorized }),
-    ms: Math.round(ms),
-    ...(failed !== undefined && { failed }),
+    ...(failed !== undefined && { failed: failed.slice(0, MAX_REASON) }),
     ...(later !== undefined && { pending: true }),
   }
 }

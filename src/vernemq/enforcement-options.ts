@@ -132,11 +132,11 @@ export function resolveEnforcementOptions(options: EnforcementOptions): Enforcem
     verifyAtStart: booleanOption(options, 'verifyAtStart', true),
     verifyOnLogin: booleanOption(options, 'verifyOnLogin', true),
     peers,
-    onFault: fault => tellFault('vernemq', () => onFault(fault)),
+    onFault: fault => tellFault('vernemq', 'onFault', () => onFault(fault)),
   }
 }
 
 function warn(): (fault: EnforcementFault) => void {
-  const once = warnOnce('vernemq')
+  const once = warnOnce('vernemq', 'onFault')
   return ({ what, error }) => once(error, what)
 }

@@ -1,6 +1,7 @@
 import type { Authorizer } from '../authorizer/types.js'
 import { createEndpoint, type EndpointRequest, type EndpointResponse, readJson } from '../endpoint/index.js'
 import { HookRequestInvalid } from '../errors.js'
+import { tellFault, warnOnce } from '../faults.js'
 import { resolveWebhookOptions, type WebhookOptions } from './options.js'
 import { malformed } from './reply.js'
 import type { WebhookHandler } from './types.js'
@@ -37,10 +38,10 @@ import { Webhooks } from './webhooks.js'
  */
 export function createWebhookHandler(authorizer: Authorizer, options: WebhookOptions = {}): WebhookHandler {
   const webhooks = new Webhooks(authorizer, resolveWebhookOptions(options))
-  const onError = options.onError ?? (() => {})
+  const onError = options.onError ?? warnOnce('vernemq', 'onError')
 
   const fault = (error: unknown): EndpointResponse => {
-    onError(error, 'webhook')
+    tellFault('vernemq', 'onError', () => onError(error, 'webhook'))
     return error instanceof HookRequestInvalid
       ? malformed(400, error.code, error.message)
       : malformed(500, 'ERR_WARDEN', 'the request could not be answered')
@@ -70,5 +71,9 @@ export function createWebhookHandler(authorizer: Authorizer, options: WebhookOpt
     return fault(new HookRequestInvalid(hook, '', json.problem))
   }
 
-  return { handle: async (hook, body) => answer(hook, body), respond, ...createEndpoint(respond, options) }
+  return {
+    handle: async (hook, body) => answer(hook, body),
+    respond,
+    ...createEndpoint(respond, { ...options, onError }),
+  }
 }

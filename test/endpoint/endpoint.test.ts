@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   createEndpoint,
   createEndpointServer,
@@ -18,6 +18,7 @@ import {
 } from '../../src/endpoint/index.js'
 import { CERTIFICATE, CERTIFICATE_KEY } from '../helpers/certificate.js'
 import { deferred } from '../helpers/deferred.js'
+import { eventually } from '../helpers/eventually.js'
 
 const SECRET = 'correct-horse-battery'
 const servers: Server[] = []
@@ -316,6 +317,26 @@ describe('the node face', () => {
     const port = await listen(createEndpointServer(endpoint))
     await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow()
     expect(errors).toEqual(['endpoint response'])
+  })
+
+  it('warns once of what failed when nobody listens, and of a listener that throws', async () => {
+    const heard: string[] = []
+    const hear = ({ message }: Error) => void (message.startsWith('endpoint: ') && heard.push(message))
+    process.on('warning', hear)
+    onTestFinished(() => void process.off('warning', hear))
+    const respond: Respond = () => {
+      throw new Error('no answer today')
+    }
+    const onError = () => {
+      throw new Error('no log today')
+    }
+    for (const { fetch } of [createEndpoint(respond), createEndpoint(respond, { onError })]) {
+      for (const path of ['a', 'b']) expect((await fetch(new Request(`http://x/${path}`))).status).toBe(500)
+    }
+    await eventually(() => heard.length === 3, 'the warnings')
+    const unheard = 'endpoint: no answer today (no "onError" option; reported once)'
+    const thrown = 'endpoint: "onError" option threw: no log today'
+    expect(heard).toEqual([unheard, thrown, thrown])
   })
 
   it('keeps an idle connection although the server around it would close it', async () => {
