@@ -106,13 +106,19 @@ export class Connection {
   }
 
   /**
-   * Rejects, and ends the connection, where the server says that it is a replica. For a server that refuses writes for
-   * another reason: it does not come to say so then. One that may not be asked is taken for a master.
+   * Rejects, and ends the connection, where the server is a replica, or demands replicas and has none. For a server that
+   * refuses writes for another reason: it does not come to say so then. One that may not be asked is taken for a master.
    */
   async demandMaster(timeoutMs: number): Promise<void> {
     const [info] = await this.requestAll([['info', 'replication']], timeoutMs)
-    if (!/^role:slave\r?$/m.test(String(info))) return
-    const failure = new CommandFailure('lost', 'the server is no master: it is a replica')
+    const text = String(info)
+    // The count is told only where `min-replicas-to-write` demands one; how many it demands is not.
+    const isLeft = /^min_slaves_good_slaves:0\r?$/m.test(text)
+    if (!isLeft && !/^role:slave\r?$/m.test(text)) return
+    const failure = new CommandFailure(
+      'lost',
+      `the server is no master: ${isLeft ? 'its replicas have left it' : 'it is a replica'}`,
+    )
     this.destroy(failure)
     throw failure
   }

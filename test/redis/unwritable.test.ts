@@ -145,6 +145,21 @@ describe.each(reasons)('a Redis that takes no writes ($code)', ({ code, begin, t
     }
   })
 
+  it('is not believed when its replicas have left it, though it does not come to say so', async () => {
+    const store = stores.create(server.url, { heartbeatMs: 50 })
+    const heard = new Heard(store)
+    await heard.live()
+    await store.put(SHARED, recordOf('a'))
+    await begin()
+    await admin.config('SET', 'min-replicas-to-write', '1')
+    try {
+      await heard.until('changes are not heard any more', () => !heard.isLive)
+      await expect(store.get(SHARED)).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' })
+    } finally {
+      await admin.config('SET', 'min-replicas-to-write', '0')
+    }
+  })
+
   it('can be connected to', async () => {
     await begin()
     const store = stores.create(server.url)
