@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { quote, WardenError } from '../errors.js'
-import { LateCache } from '../late-cache.js'
+import { type GrowingCache, growingCache } from '../growing-cache.js'
 import type { LocalState, SharedState } from '../store/shared.js'
 import { type MaybePromise, whenKnown } from './maybe-promise.js'
 import { decodeOwnership, encodeOwnership, type Holding, type Ownership } from './owners.js'
@@ -57,7 +57,7 @@ export class OwnerRegistry {
   /** Value of the lease: that it is there says all but which node of the store it is. */
   readonly #lease: string
   /** What a client id was last known to be here: spares reading it, and is all that is known in an outage. */
-  readonly #written: LateCache<Entry>
+  readonly #written: GrowingCache<Entry>
   #leasedAt = Number.NEGATIVE_INFINITY
   #renewing: Promise<boolean> | undefined
 
@@ -68,7 +68,7 @@ export class OwnerRegistry {
     this.#digests = `${this.#prefix}owner-sha256`
     this.#leaseMs = leaseMs
     this.#lease = nodeId ?? ALIVE
-    this.#written = new LateCache({ max })
+    this.#written = growingCache({ max })
   }
 
   /**

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Principal } from '../acl/types.js'
-import { LateCache } from '../late-cache.js'
+import { type GrowingCache, growingCache } from '../growing-cache.js'
 import { type Limiter, type LimiterLimits, MemoryLimiter } from '../store/limiter.js'
 import type { RecordStore } from '../store/types.js'
 import { networkOf } from './network.js'
@@ -89,11 +89,11 @@ export class Guard {
   readonly #known: Limiter | undefined
   readonly #proven: number
   /** Known visitors, by their traces: not to be told to the store again, nor asked for. */
-  readonly #marks: LateCache<true>
+  readonly #marks: GrowingCache<true>
   /** What was refused a moment ago, by own keys. */
-  readonly #blocks: LateCache<Block>
+  readonly #blocks: GrowingCache<Block>
   /** Wrong passwords compared with what was proven while refusing, by the key that refuses. */
-  readonly #tries: LateCache<number>
+  readonly #tries: GrowingCache<number>
   /** Ways to refuse those whose passwords are being judged, by key. */
   readonly #underWay: Map<string, Set<() => void>> = new Map()
 
@@ -112,9 +112,9 @@ export class Guard {
     // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless
     // told.
     const timed = { max: MAX_REMEMBERED, ttlResolution: 0, perf: { now: () => now() + 1 } }
-    this.#marks = new LateCache({ ...timed, ttl: Math.max(1, Math.floor(knownMs / 2)) })
-    this.#blocks = new LateCache({ ...timed, ttl: REPEAT_MS })
-    this.#tries = new LateCache({ ...timed, ttl: REPEAT_MS })
+    this.#marks = growingCache({ ...timed, ttl: Math.max(1, Math.floor(knownMs / 2)) })
+    this.#blocks = growingCache({ ...timed, ttl: REPEAT_MS })
+    this.#tries = growingCache({ ...timed, ttl: REPEAT_MS })
     const isOn = this.#strangers.length > 0 && knownMs > 0
     if (isOn) this.#known = this.#limiterOf(store, 'known', { points: 1, windowMs: knownMs, blockMs: knownMs })
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Action, Denied, DenyReason, Principal } from '../acl/types.js'
-import { LateCache } from '../late-cache.js'
+import { type GrowingCache, growingCache } from '../growing-cache.js'
 import type { SharedState } from '../store/shared.js'
 import type { Emitter } from './emitter.js'
 import type { LoopEvent } from './events.js'
@@ -90,7 +90,7 @@ export class LoopWatch {
   readonly #shared: SharedState | undefined
   readonly #emitter: Emitter
   readonly #now: () => number
-  readonly #bouts: LateCache<Bout> = new LateCache({ max: MAX_BOUTS })
+  readonly #bouts: GrowingCache<Bout> = growingCache({ max: MAX_BOUTS })
   #telling = 0
 
   constructor(limits: LoopLimits, shared: SharedState | undefined, emitter: Emitter, now: () => number) {

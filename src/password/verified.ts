@@ -1,6 +1,6 @@
 import { hash, randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
-import { LateCache } from '../late-cache.js'
+import { growingCache } from '../growing-cache.js'
 import { integerOption } from '../options.js'
 
 const BLOCK_BYTES = 64
@@ -79,7 +79,7 @@ export function createVerifiedPasswords(options: VerifiedPasswordsOptions = {}):
   const off = max === 0 || ttl === 0
   // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless
   // told.
-  const remembered = new LateCache<true>({
+  const remembered = growingCache<true>({
     max: off ? 1 : max,
     ttl,
     ttlResolution: 0,

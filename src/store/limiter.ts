@@ -1,4 +1,4 @@
-import { LateCache } from '../late-cache.js'
+import { type GrowingCache, growingCache } from '../growing-cache.js'
 
 /** How often something may happen. */
 export interface LimiterLimits {
@@ -34,7 +34,7 @@ export class MemoryLimiter implements OwnLimiter {
   readonly #points: number
   readonly #windowMs: number
   readonly #blockMs: number
-  readonly #counts: LateCache<number>
+  readonly #counts: GrowingCache<number>
   #isClosed = false
 
   constructor({ points, windowMs, blockMs }: LimiterLimits, maxKeys: number = MAX_KEYS) {
@@ -44,7 +44,7 @@ export class MemoryLimiter implements OwnLimiter {
     // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless
     // told.
     const perf = { now: () => performance.now() + 1 }
-    this.#counts = new LateCache({ max: maxKeys, ttl: this.#windowMs, ttlResolution: 0, perf })
+    this.#counts = growingCache({ max: maxKeys, ttl: this.#windowMs, ttlResolution: 0, perf })
   }
 
   async spend(key: string): Promise<number> {

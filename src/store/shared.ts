@@ -1,5 +1,5 @@
 import { StoreUnavailable } from '../errors.js'
-import { LateCache } from '../late-cache.js'
+import { type GrowingCache, growingCache } from '../growing-cache.js'
 
 /** What became of a {@link SharedState.swap}. */
 export type Swapped =
@@ -81,7 +81,7 @@ function isText(value: unknown, maxLength: number): boolean {
  * other values of one space, the one written longest ago.
  */
 export class MemoryShared implements SharedState {
-  readonly #values: LateCache<string>
+  readonly #values: GrowingCache<string>
   /** By space, then by name. */
   readonly #objects: Map<string, Map<string, unknown>> = new Map()
   readonly #max: number
@@ -96,7 +96,7 @@ export class MemoryShared implements SharedState {
 
   constructor(max: number) {
     this.#max = max
-    this.#values = new LateCache({ max })
+    this.#values = growingCache({ max })
   }
 
   async get(name: string): Promise<string | undefined> {

@@ -20,7 +20,7 @@ const MAY_REACH: Readonly<Record<string, readonly string[]>> = {
   cli: ['acl', 'record', 'password', 'store', 'redis', 'authorizer', 'endpoint', 'vernemq', 'http'],
 }
 
-const ROOT_FILES = ['errors.ts', 'faults.ts', 'late-cache.ts', 'options.ts', 'version.ts']
+const ROOT_FILES = ['errors.ts', 'faults.ts', 'growing-cache.ts', 'options.ts', 'version.ts']
 
 interface Import {
   readonly from: string
