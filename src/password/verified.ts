@@ -1,12 +1,7 @@
-import { hash, randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { growingCache } from '../growing-cache.js'
 import { integerOption } from '../options.js'
-
-const BLOCK_BYTES = 64
-const DIGEST_BYTES = 32
-/** Longest list of texts that no buffer is made for. */
-const ROOM_BYTES = 1_024
 
 /** Options of {@link createVerifiedPasswords}. */
 export interface VerifiedPasswordsOptions {
@@ -47,23 +42,11 @@ export interface VerifiedPasswords {
  * random key that exists nowhere else and ends with the process: nothing can be guessed from them without it.
  */
 export function createFingerprint(): (...parts: readonly string[]) => string {
-  // RFC 2104 by two digests at one call each: what `createHmac` makes for every value, and has collected as garbage,
-  // takes longer than the digests.
-  const inner = Buffer.alloc(BLOCK_BYTES + ROOM_BYTES, 0x36)
-  const outer = Buffer.alloc(BLOCK_BYTES + DIGEST_BYTES, 0x5c)
-  for (const [at, byte] of randomBytes(DIGEST_BYTES).entries()) {
-    inner[at]! ^= byte
-    outer[at]! ^= byte
-  }
+  const key = randomBytes(32)
   return (...parts) => {
     // Lengths first, so that no two lists run together; UTF-16, because it keeps ill-formed text apart as well.
     const text = `${parts.map(({ length }) => length).join(' ')}:${parts.join('')}`
-    const bytes = 2 * text.length
-    const message = bytes <= ROOM_BYTES ? inner : Buffer.concat([inner], BLOCK_BYTES + bytes)
-    message.write(text, BLOCK_BYTES, 'utf16le')
-    outer.write(hash('sha256', message.subarray(0, BLOCK_BYTES + bytes), 'binary'), BLOCK_BYTES, 'binary')
-    message.fill(0, BLOCK_BYTES, BLOCK_BYTES + bytes)
-    return hash('sha256', outer, 'binary')
+    return createHmac('sha256', key).update(text, 'utf16le').digest('binary')
   }
 }
 
