@@ -4,13 +4,13 @@ const CODE = 'MQTT_WARDEN_FAULT'
 /** Options that faults are told to. */
 type FaultOption = 'onFault' | 'onError'
 
-/** Stands in for an option that is not given: the first fault becomes one warning of the process. */
+/** Stands in for an option that is not given: the first fault of each place becomes one warning of the process. */
 export function warnOnce(adapter: string, option: FaultOption): (error: unknown, place: string) => void {
-  let isWarned = false
+  const warned = new Set<string>()
   return (error, place) => {
-    if (isWarned) return
-    isWarned = true
-    const where = place === adapter ? adapter : `${adapter}: ${place}`
+    if (warned.has(place)) return
+    warned.add(place)
+    const where = place.startsWith(adapter) ? place : `${adapter}: ${place}`
     const text = `${where}: ${textOf(error)} (no "${option}" option; reported once)`
     process.emitWarning(text, { code: CODE })
   }

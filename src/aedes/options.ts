@@ -70,7 +70,7 @@ export interface ProtectOptions {
    * Hears what failed without anybody waiting for it: persistence errors, hooks of yours that throw or stay silent, a
    * hook assigned behind our back. What it concerned was refused. `place` is e.g. `persistence` or `authorizeForward`.
    *
-   * @default one warning of the process
+   * @default one warning of the process for each place
    */
   readonly onFault?: (error: unknown, place: string) => void
 }

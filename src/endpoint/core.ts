@@ -40,6 +40,15 @@ export class EndpointCore {
     }
   }
 
+  /**
+   * Answers a request that goes no further, and tells so: who runs the broker sees a refusal there, and nothing of the
+   * reason.
+   */
+  refuse(failure: EndpointFailure, place = 'endpoint'): EndpointResponse {
+    this.report(new Error(failure.problem), place)
+    return this.fail(failure)
+  }
+
   fail(failure: EndpointFailure): EndpointResponse {
     const response = this.#made(failure)
     return failure.status === 401
@@ -66,6 +75,8 @@ export class EndpointCore {
   }
 }
 
+/** Place of faults that strangers can cause. */
+export const ACCESS = 'endpoint access'
 export const TOO_LARGE: EndpointFailure = { status: 413, problem: 'body is too large' }
 export const TOO_MANY: EndpointFailure = { status: 503, problem: 'too many bodies are being read' }
 export const TOO_SLOW: EndpointFailure = { status: 408, problem: 'body did not arrive in time' }

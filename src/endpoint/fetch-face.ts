@@ -1,4 +1,4 @@
-import { CONSUMED, type EndpointCore, NO_ANSWER, TOO_LARGE, TOO_MANY, TOO_SLOW } from './core.js'
+import { ACCESS, CONSUMED, type EndpointCore, NO_ANSWER, TOO_LARGE, TOO_MANY, TOO_SLOW } from './core.js'
 import type { EndpointFailure, EndpointRequest, EndpointResponse } from './types.js'
 
 /** How far a request has come. */
@@ -19,7 +19,7 @@ async function answer(core: EndpointCore, request: Request): Promise<EndpointRes
   const url = new URL(request.url)
   const authorization = request.headers.get('authorization') ?? undefined
   const path = core.gate.pass({ path: url.pathname, authorization, hasCertificate: false })
-  if (typeof path !== 'string') return core.fail(path)
+  if (typeof path !== 'string') return core.refuse(path, ACCESS)
   const controller = new AbortController()
   const hangUp = () => controller.abort()
   if (request.signal.aborted) hangUp()
@@ -28,14 +28,14 @@ async function answer(core: EndpointCore, request: Request): Promise<EndpointRes
   let timer: NodeJS.Timeout | undefined
   const expired = new Promise<EndpointResponse>(resolve => {
     timer = setTimeout(() => {
-      if (held.isRead) core.report(new Error(NO_ANSWER.problem), 'endpoint')
-      resolve(core.fail(held.isRead ? NO_ANSWER : TOO_SLOW))
+      resolve(core.refuse(held.isRead ? NO_ANSWER : TOO_SLOW))
       hangUp()
     }, core.settings.timeoutMs)
   })
   const dispatch = async () => {
     const body = await readBody(core, request, held, controller.signal)
-    if ('status' in body) return core.fail(body)
+    // Of a body that was cut off, by the caller or by the time, nobody has to hear.
+    if ('status' in body) return controller.signal.aborted ? core.fail(body) : core.refuse(body)
     held.isRead = true
     return core.answer(new FetchedRequest(request, { path, query: url.search.slice(1) }, body, controller.signal))
   }
@@ -102,7 +102,8 @@ async function readBody(
       held.bytes += byteLength
       chunks.push(part.value)
     }
-    return Buffer.concat(chunks)
+    // Cancelling ends the body as though it were whole.
+    return signal.aborted ? TOO_SLOW : Buffer.concat(chunks)
   } catch {
     return CONSUMED
   } finally {

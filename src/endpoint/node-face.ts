@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { CONSUMED, type EndpointCore, NO_ANSWER, TOO_LARGE, TOO_MANY, TOO_SLOW } from './core.js'
+import { ACCESS, CONSUMED, type EndpointCore, NO_ANSWER, TOO_LARGE, TOO_MANY, TOO_SLOW } from './core.js'
 import type { Timed } from './deadlines.js'
 import type { EndpointFailure, EndpointRequest, EndpointResponse } from './types.js'
 
@@ -63,7 +63,7 @@ export class NodeExchange implements EndpointRequest, Timed {
     const { authorization } = headers
     const passed = this.#core.gate.pass({ path: this.path, authorization, hasCertificate: hasCertificate(socket) })
     if (typeof passed !== 'string') {
-      this.#fail(passed)
+      this.#fail(passed, ACCESS)
     } else if (Number(headers['content-length'] ?? 0) > this.#core.settings.maxBodyBytes) {
       this.#fail(TOO_LARGE)
     } else {
@@ -75,7 +75,6 @@ export class NodeExchange implements EndpointRequest, Timed {
   }
 
   expire(): void {
-    if (this.#isRead) this.#core.report(new Error(NO_ANSWER.problem), 'endpoint')
     this.#fail(this.#isRead ? NO_ANSWER : TOO_SLOW)
   }
 
@@ -129,8 +128,8 @@ export class NodeExchange implements EndpointRequest, Timed {
   }
 
   /** Answers without asking the adapter, and closes: what follows on the connection may be the rest of a body. */
-  #fail(failure: EndpointFailure): void {
-    this.#send(this.#core.fail(failure), !this.#req.readableEnded)
+  #fail(failure: EndpointFailure, place?: string): void {
+    this.#send(this.#core.refuse(failure, place), !this.#req.readableEnded)
   }
 
   #send({ status, headers, body }: EndpointResponse, mustClose: boolean): void {

@@ -56,7 +56,11 @@ export function createHttpHandler(contract: Contract, options: HttpHandlerOption
     return 'problem' in fields ? invalid(fields.problem, 400) : answer(call, fields.value, () => request.signal)
   }
 
-  const endpoint = createEndpoint(respond, { ...options, onError, fail: ({ status }) => fail(status) })
+  const endpoint = createEndpoint(respond, {
+    ...options,
+    onError: (error, place) => onError(error, `${broker} ${place}`),
+    fail: ({ status }) => fail(status),
+  })
   return { handle: (call, fields) => answer(call, fields, undefined), respond, ...endpoint }
 }
 

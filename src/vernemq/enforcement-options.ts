@@ -77,7 +77,7 @@ export interface EnforcementOptions {
   /**
    * Hears of what fails, is tried again, or is given up. What it throws becomes a warning of the process.
    *
-   * @default one warning of the process
+   * @default one warning of the process for each kind of task
    */
   readonly onFault?: (fault: EnforcementFault) => void
 }

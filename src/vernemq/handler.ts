@@ -65,7 +65,8 @@ export function createWebhookHandler(authorizer: Authorizer, options: WebhookOpt
       const response = malformed(405, HookRequestInvalid.code, 'hooks are asked with POST')
       return { ...response, headers: { ...response.headers, allow: 'POST' } }
     }
-    const hook = request.header('vernemq-hook') ?? ''
+    const hook = request.header('vernemq-hook')
+    if (hook === undefined) return fault(new HookRequestInvalid('webhook', '', 'the header vernemq-hook is missing'))
     const json = readJson(request)
     if ('value' in json) return answer(hook, json.value, request)
     return fault(new HookRequestInvalid(hook, '', json.problem))
@@ -74,6 +75,6 @@ export function createWebhookHandler(authorizer: Authorizer, options: WebhookOpt
   return {
     handle: async (hook, body) => answer(hook, body),
     respond,
-    ...createEndpoint(respond, { ...options, onError }),
+    ...createEndpoint(respond, { ...options, onError: (error, place) => onError(error, `vernemq ${place}`) }),
   }
 }

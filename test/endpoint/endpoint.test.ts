@@ -148,6 +148,21 @@ describe.each(faces)('the %s face', (_face, open) => {
     expect(errors).toEqual([[failure, 'endpoint']])
   })
 
+  it('tells who listens of every request that it answers without the adapter', async () => {
+    const errors: string[] = []
+    const onError = (error: unknown, place: string) => void errors.push(`${place}: ${(error as Error).message}`)
+    const ask = await open(echo, { pathSecret: SECRET, maxBodyBytes: 2_000, onError })
+    await ask({ path: '/vernemq' })
+    await ask({ path: `/${SECRET}`, body: 'x'.repeat(2_001) })
+    const askNamed = await open(echo, { basic: { username: 'u', password: 'p' }, onError })
+    await askNamed({})
+    expect(errors).toEqual([
+      'endpoint access: no such path',
+      'endpoint: body is too large',
+      'endpoint access: basic authentication is wrong or missing',
+    ])
+  })
+
   it('answers 503 when the adapter does not answer in time, and aborts it', async () => {
     let signal: AbortSignal | undefined
     const ask = await open(
@@ -192,12 +207,15 @@ describe('the node face', () => {
   }
 
   it('gives up on a body that stays away, while it answers others', async () => {
-    const port = await listen(createEndpointServer(createEndpoint(echo, { timeoutMs: 300 })))
+    const errors: string[] = []
+    const onError = (error: unknown, place: string) => void errors.push(`${place}: ${(error as Error).message}`)
+    const port = await listen(createEndpointServer(createEndpoint(echo, { timeoutMs: 300, onError })))
     const slow = raw(port, ['POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc'])
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200)
     const answer = await slow
     expect(answer).toMatch(/^HTTP\/1\.1 408 /)
     expect(answer).toMatch(/connection: close/i)
+    expect(errors).toEqual(['endpoint: body did not arrive in time'])
   })
 
   it('refuses a body by its announced length before reading it', async () => {
@@ -334,6 +352,12 @@ describe('the node face', () => {
       for (const path of ['a', 'b']) expect((await fetch(new Request(`http://x/${path}`))).status).toBe(500)
     }
     await eventually(() => heard.length === 3, 'the warnings')
+    // From another place; a stranger could otherwise use up the only warning.
+    const strange = createEndpoint(respond, { pathSecret: SECRET })
+    await strange.fetch(new Request('http://x/'))
+    await strange.fetch(new Request(`http://x/${SECRET}`))
+    await eventually(() => heard.length === 4, 'the warning behind that of the stranger')
+    expect(heard.pop()).toContain('no answer today')
     const unheard = 'endpoint: no answer today (no "onError" option; reported once)'
     const thrown = 'endpoint: "onError" option threw: no log today'
     expect(heard).toEqual([unheard, thrown, thrown])
@@ -387,6 +411,25 @@ describe('the node face', () => {
     req.resume()
     await once(req, 'end')
   }
+})
+
+describe('the fetch face', () => {
+  it('does not ask the adapter about the part of a body that came before the time was up', async () => {
+    const asked: string[] = []
+    const errors: string[] = []
+    const endpoint = createEndpoint(
+      request => {
+        asked.push(Buffer.from(request.body).toString())
+        return { status: 200, headers: {}, body: '' }
+      },
+      { timeoutMs: 100, onError: error => errors.push((error as Error).message) },
+    )
+    const body = new ReadableStream({ start: controller => controller.enqueue(Buffer.from('password=corr')) })
+    const { status } = await endpoint.fetch(new Request('http://x/', { method: 'POST', body, duplex: 'half' }))
+    expect(status).toBe(408)
+    await new Promise(resolve => setImmediate(resolve))
+    expect([asked, errors]).toEqual([[], ['body did not arrive in time']])
+  })
 })
 
 describe('client certificates', () => {

@@ -109,14 +109,14 @@ const FORMS: readonly string[] = [
 ]
 
 describe.each(BROKERS)('hostile requests to $name', ({ name, create, isHole, calls }) => {
-  const errors: unknown[] = []
+  const errors: { error: unknown; place: string }[] = []
   let authorizer: Authorizer
   let handler: HttpHandler
   let asked = 0
 
   beforeAll(() => {
     authorizer = createAuthorizer({ store: createMemoryStore(RECORDS), hasher: plainHasher, refusalCapMs: 0 })
-    handler = create(authorizer, { pathSecret: SECRET, onError: error => errors.push(error) })
+    handler = create(authorizer, { pathSecret: SECRET, onError: (error, place) => errors.push({ error, place }) })
   })
   afterAll(() => authorizer.close())
 
@@ -192,8 +192,13 @@ describe.each(BROKERS)('hostile requests to $name', ({ name, create, isHole, cal
   it('are told to who runs the endpoint, by name, and number more than two hundred among all brokers', () => {
     expect(asked).toBeGreaterThan(100)
     expect(errors.length).toBeGreaterThan(50)
-    const unnamed = errors.filter(error => (error as { code?: string }).code !== 'ERR_HOOK_REQUEST_INVALID')
-    expect(unnamed).toEqual([])
-    expect(errors.map(error => (error as Error).message).filter(message => !message.includes(name))).toEqual([])
+    expect(errors.filter(({ place }) => !place.startsWith(name))).toEqual([])
+    const unread = errors.filter(({ place }) => place === name).map(({ error }) => error as Error & { code?: string })
+    expect(unread.filter(({ code }) => code !== 'ERR_HOOK_REQUEST_INVALID')).toEqual([])
+    expect(unread.filter(({ message }) => !message.includes(name))).toEqual([])
+    // Five wrong secrets for each call, and five bodies that are too large.
+    const strange = errors.filter(({ place }) => place === `${name} endpoint access`)
+    expect(strange).toHaveLength(5 * Object.keys(calls).length)
+    expect(errors.filter(({ place }) => place === `${name} endpoint`)).toHaveLength(5)
   })
 })

@@ -89,12 +89,18 @@ describe('over HTTP', () => {
     const url = await listen(createEndpointServer(handler))
     const get = await fetch(url, { headers: { 'vernemq-hook': 'auth_on_publish' } })
     expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST'])
+    const nameless = await fetch(url, { method: 'POST', body: '{}' })
+    expect(nameless.status).toBe(400)
+    expect(await nameless.json()).toMatchObject({ message: 'webhook: the header vernemq-hook is missing' })
     const bad = await fetch(url, { method: 'POST', headers: { 'vernemq-hook': 'auth_on_publish' }, body: '{' })
     expect([bad.status, await bad.json()]).toEqual([
       400,
       { error: 'ERR_HOOK_REQUEST_INVALID', message: 'auth_on_publish: body is not JSON' },
     ])
-    expect(errors).toMatchObject([{ hook: 'auth_on_publish', path: '' }])
+    expect(errors).toMatchObject([
+      { hook: 'webhook', path: '' },
+      { hook: 'auth_on_publish', path: '' },
+    ])
   })
 
   it('drops the hash of a login whose caller has hung up', async () => {
