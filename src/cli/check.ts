@@ -148,16 +148,18 @@ function printReport({ record, key }: Found, verdicts: readonly Verdict[], isUsa
     const counts = `${record.publishAcl.length} publish and ${record.subscribeAcl.length} subscribe rules`
     printLine(`the record can be used: ${counts}`)
   }
-  for (const verdict of verdicts) printLine(describeVerdict(verdict))
+  for (const verdict of verdicts) printLine(describeVerdict(verdict, record))
 }
 
-function describeVerdict(verdict: Verdict): string {
+function describeVerdict(verdict: Verdict, { publishAcl, subscribeAcl }: AclRecord): string {
   const request = `${verdict.action} ${quote(verdict.subject)}`
   if (verdict.allow) {
     const rules: readonly AclRule[] = verdict.rules ?? [verdict.rule]
     return `allowed  ${request}: by ${rules.map(({ pattern }) => quote(pattern)).join(' with ')}`
   }
-  const nearest =
-    verdict.nearest === undefined ? 'there are no rules' : describeNearest(verdict.nearest, verdict.missed)
-  return `refused  ${request}: ${verdict.reason}, ${reasons[verdict.reason].text}; ${nearest}`
+  const { reason, nearest, missed } = verdict
+  const parts = [`refused  ${request}: ${reason}, ${reasons[reason].text}`]
+  if (nearest !== undefined) parts.push(describeNearest(nearest, missed))
+  else if ((verdict.action === 'publish' ? publishAcl : subscribeAcl).length === 0) parts.push('there are no rules')
+  return parts.join('; ')
 }

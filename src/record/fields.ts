@@ -99,12 +99,17 @@ export function isEmpty(value: object): boolean {
 }
 
 /** Says what is wrong with a name that the table does not have, and which name was probably meant. */
-export function unknownMember(name: string, { rows }: Table<unknown>, spelling: Spelling): string {
+export function unknownMember(name: string, table: Table<unknown>, spelling: Spelling): string {
   const other = spelling === 'wire' ? 'name' : 'wire'
-  const twin = rows.find(row => row[other] === name)
+  const twin = table.rows.find(row => row[other] === name)
   if (twin !== undefined) return spelling === 'wire' ? `use ${twin.wire} in JSON` : `use ${twin.name}`
-  const near = rows.find(row => isMisspelt(name, row[spelling]))
-  return near === undefined ? 'unknown member' : `unknown member (did you mean ${near[spelling]}?)`
+  const meant = likelyMeant(name, table, spelling)
+  return meant === undefined ? 'unknown member' : `unknown member (did you mean ${meant}?)`
+}
+
+/** The name in the table that another name is probably a misspelling of. */
+export function likelyMeant(name: string, { rows }: Table<unknown>, spelling: Spelling): string | undefined {
+  return rows.find(row => isMisspelt(name, row[spelling]))?.[spelling]
 }
 
 /** Tells whether two names differ in case and at most two letters added, dropped or changed. */

@@ -1,6 +1,8 @@
+import { quote } from '../errors.js'
 import {
   type Field,
   isEmpty,
+  likelyMeant,
   type Members,
   membersOf,
   readFields,
@@ -62,6 +64,18 @@ export function readRecord(value: unknown, at: Place): AclRecord {
 /** Gives the members of a canonical record as they stand in JSON. */
 export function writeRecord(record: AclRecord): [name: string, value: JsonValue][] {
   return [...writeFields<OwnMembers>(record, RECORD), ...Object.entries(record.extra ?? {})]
+}
+
+/**
+ * Tells which members that are kept for others look like a misspelt one of the record's own: `expire_at` ends nothing.
+ *
+ * @returns One line for each.
+ */
+export function recordWarnings({ extra = {} }: AclRecord): string[] {
+  return Object.keys(extra).flatMap(name => {
+    const meant = likelyMeant(name, RECORD, 'wire')
+    return meant === undefined ? [] : [`${quote(name)} means nothing to anybody: did you mean ${meant}?`]
+  })
 }
 
 /** In JSON, every member that is not the record's own is extra. */

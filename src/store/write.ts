@@ -9,6 +9,7 @@ import {
   serializeRecord,
   validateRecord,
 } from '../record/index.js'
+import { recordWarnings } from '../record/members.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import { NotDurable } from './not-durable.js'
 import type { ChangeEffects, Receipt, ReceiptRow, WriteOptions, WriteResult } from './types.js'
@@ -54,7 +55,7 @@ export function prepareKey(key: RecordKey): PreparedKey {
 export function prepareRecord(key: RecordKey, record: AclRecord, limits: RecordLimits = {}): PreparedRecord {
   const checked = validateRecord(record, limits)
   const text = serializeRecord(checked, limits)
-  const warnings = [...recordKeyWarnings(key)]
+  const warnings = [...recordKeyWarnings(key), ...recordWarnings(checked)]
   if (!checked.passhash.startsWith('$2a$')) warnings.push('passhash is not $2a$: VerneMQ cannot read it')
   const { expiresAt = Infinity } = checked
   if (expiresAt * 1_000 <= Date.now()) warnings.push('expiresAt has passed: nobody can log in by this record')

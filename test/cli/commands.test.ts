@@ -123,6 +123,8 @@ describe('mqtt-warden check', () => {
     [['--subscribe', 'plant/#', '--semantics', 'vernemq'], 0, 'allowed  subscribe "plant/#"'],
     [['--receive', 'plant/7'], 0, 'allowed  receive "plant/7"'],
     [['--publish', 'a\nb'], 1, '"a\\nb"'],
+    [['--publish', 'a/#'], 1, 'refused  publish "a/#": topic_invalid, the topic name is not valid\n'],
+    [['--publish', '$SYS/x', '--semantics', 'vernemq'], 1, 'no_matching_rule, no rule allows it\n'],
     [[], 0, 'the record can be used: 2 publish and 1 subscribe rules'],
   ])('answers %j with %i', async (args, code, text) => {
     const outcome = await cli(['check', file, ...(args as string[])])
@@ -146,6 +148,11 @@ describe('mqtt-warden check', () => {
       expect(outcome.stderr).toContain(problem)
       expect(outcome.code).toBe(2)
     }
+  })
+
+  it('says that a record without rules has none', async () => {
+    const { stdout } = await cli(['check', '-s', 'a'], JSON.stringify({ passhash: PASSHASH }))
+    expect(stdout).toBe('refused  subscribe "a": no_matching_rule, no rule allows it; there are no rules\n')
   })
 
   it('says that nobody can log in by a record, and what its rules allow all the same', async () => {

@@ -101,6 +101,15 @@ describe('mqtt-warden put', () => {
     expect(await store.get(key('p7'))).toBeUndefined()
   })
 
+  it('says that nobody can log in by what it has written', async () => {
+    const record = JSON.stringify({ passhash: 'secret' })
+    const { code, stderr } = await cli(['put', 'p7', 'plant', '-f', '-'], record)
+    expect(stderr).toContain(
+      'mqtt-warden: warning: nobody can log in by this record: passhash: must be a bcrypt hash of 60 characters\n',
+    )
+    expect(code).toBe(0)
+  })
+
   it('names the place of a mistake in a record', async () => {
     const { code, stderr } = await cli(['put', 'p7', 'plant', '-p', 'a/#/b', '--password-stdin'], 'secret')
     expect(stderr).toContain("publishAcl[0].pattern: '#' must be the last level")

@@ -184,6 +184,16 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
       expect(inMilliseconds.warnings).toEqual(['expiresAt is after the year 9999: it counts seconds, not milliseconds'])
     })
 
+    it('warns of a member that looks like a misspelt one, and keeps it', async () => {
+      const extra = { expire_at: 1, Publish_ACL: [], banned: true }
+      const { warnings } = await store.put(key('c'), { ...recordOf('a'), extra })
+      expect(warnings).toEqual([
+        '"expire_at" means nothing to anybody: did you mean expires_at?',
+        '"Publish_ACL" means nothing to anybody: did you mean publish_acl?',
+      ])
+      expect((await store.get(key('c')))?.extra).toEqual(extra)
+    })
+
     it('refuses an invalid record and an invalid key, and writes nothing', async () => {
       await store.put(key('c'), recordOf('a'))
       await watchLive()

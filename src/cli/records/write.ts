@@ -9,6 +9,7 @@ import type { Receipt, ReceiptRow, WriteOptions, WriteResult } from '../../store
 import { digestOf } from '../../store/write.js'
 import { integer } from '../arguments.js'
 import { CliFault, EXIT, inSeconds, printLine, printTable, warnLine } from '../io.js'
+import { hashProblem } from './stored.js'
 
 /** What the command line says about a write. */
 export interface WriteArguments {
@@ -58,10 +59,12 @@ export interface Writing {
   /** Digest of what is written; `null` when a record is removed. */
   readonly digest: string | null
   readonly write: Promise<WriteResult>
+  /** Why what is written is hardly meant so. */
+  readonly doubt?: string | undefined
 }
 
 /** Awaits a write, prints what came of it, and sets the exit code. */
-export async function report({ done, key, ...writing }: Writing, isJson: boolean): Promise<void> {
+export async function report({ done, key, doubt, ...writing }: Writing, isJson: boolean): Promise<void> {
   const text = encodeRecordKey(key)
   const interrupt = (): void => void giveUp({ done, key, ...writing })
   process.once('SIGINT', interrupt)
@@ -74,6 +77,7 @@ export async function report({ done, key, ...writing }: Writing, isJson: boolean
     if (result.receipt !== undefined) printReceipt(result.receipt, result.digest)
   }
   for (const warning of result.warnings) warnLine(`warning: ${warning}`)
+  if (doubt !== undefined) warnLine(`warning: ${doubt}`)
   if (problem !== undefined) warnLine(problem.message)
   const isUnconfirmed = result.receipt?.confirmed === false
   if (isUnconfirmed) warnLine(describeDoubt(result.receipt))
@@ -93,7 +97,9 @@ export async function reportPut(
   isJson: boolean,
 ): Promise<void> {
   const digest = digestOf(serializeRecord(record))
-  await report({ done, key, store, digest, write: store.put(key, record, conditions) }, isJson)
+  const problem = hashProblem(record)
+  const doubt = problem && `nobody can log in by this record: ${problem}`
+  await report({ done, key, store, digest, write: store.put(key, record, conditions), doubt }, isJson)
 }
 
 /** Says whether a write stands that nobody waits for any more, and ends the process. Interrupted once more, at once. */
