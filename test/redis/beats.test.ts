@@ -36,7 +36,7 @@ async function startLine(port = server.port): Promise<TcpProxy> {
 
 describe('a beat', () => {
   it('of a user who may only read needs an answer through the link itself', async () => {
-    const rights = ['~\\["*', '&mqtt-warden:#', '+ping', '+multi', '+exec', '+get', '+pttl', '+client|id']
+    const rights = ['~\\["*', '&mqtt-warden:#', '+ping', '+client|id']
     const more = ['+client|tracking', '+subscribe', '+client|list']
     await tool.call('ACL', 'SETUSER', 'reader', 'on', '>pw', 'resetkeys', 'resetchannels', '-@all', ...rights, ...more)
     const [data, link] = [await startLine(), await startLine()]

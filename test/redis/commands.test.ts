@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis5'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { OutcomeUnknown, RecordConflict, RecordInvalid, StoreTimeout, StoreUnavailable } from '../../src/errors.js'
 import { encodeRecordKey } from '../../src/record/index.js'
 import type { RedisTarget } from '../../src/redis/index.js'
@@ -311,6 +311,22 @@ describe('a read of a Redis store', () => {
     const stored = await store.getStored(KEY)
     expect(stored?.expiresAtMs).toBeGreaterThan(before + 50_000)
     expect(stored?.expiresAtMs).toBeLessThanOrEqual(Date.now() + 60_000)
+  })
+
+  it('counts the time that is left to a record from before it asked, however late the answer comes', async () => {
+    const store = stores.create({ port: line.port, host: '127.0.0.1' }, { commandTimeoutMs: 30_000 })
+    await tool.set(NAME, textOf('a'), 'PX', 60_000)
+    await store.get(KEY)
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(1_000_000)
+    line.freeze()
+    const read = store.getStored(KEY)
+    await eventually(() => line.held('up').includes('getrange'), 'it has asked')
+    clock.mockReturnValue(1_030_000)
+    line.resume()
+    const stored = await read
+    clock.mockRestore()
+    expect(stored?.expiresAtMs).toBeGreaterThan(1_000_000)
+    expect(stored?.expiresAtMs).toBeLessThanOrEqual(1_060_000)
   })
 
   it('gives the digest by which a record of another tool can be replaced', async () => {

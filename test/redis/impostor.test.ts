@@ -1,8 +1,12 @@
+import { Redis } from 'ioredis'
 import { afterEach, describe, expect, it } from 'vitest'
 import { StoreUnavailable } from '../../src/errors.js'
+import { encodeRecordKey } from '../../src/record/index.js'
 import { key } from '../contract/record-store.js'
+import { eventually } from '../helpers/eventually.js'
 import { startImpostor } from '../helpers/impostor.js'
-import { Heard, Stores } from './support.js'
+import { startRedisServer } from '../helpers/redis-server.js'
+import { Heard, Stores, textOf } from './support.js'
 
 const KEY = key('1528361231', '101')
 
@@ -10,8 +14,9 @@ const stores = new Stores()
 
 afterEach(() => stores.close())
 
+const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`
+
 describe('a server that is not what it should be', () => {
-  const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`
   const SUBSCRIBED = `*3\r\n${bulk('subscribe')}${bulk('mqtt-warden:#')}:1\r\n`
   const READER = { 'client id': ':7\r\n', subscribe: SUBSCRIBED, set: '-NOPERM no\r\n' }
 
@@ -37,12 +42,13 @@ describe('a server that is not what it should be', () => {
   })
 
   it.each([
-    ['a text', '+OK\r\n'],
-    ['an empty list', '*0\r\n'],
-    ['a number in place of the value', '*2\r\n:1\r\n:-1\r\n'],
-    ['no time beside the value', `*2\r\n${bulk('{}')}$-1\r\n`],
-  ])('is not believed to have no record when it answers a read with %s', async (_, exec) => {
-    const impostor = await startImpostor({ exec })
+    ['a number in place of the value', { getrange: ':1\r\n', pttl: ':-2\r\n' }],
+    ['nothing in place of the value', { getrange: '$-1\r\n', pttl: ':-2\r\n' }],
+    ['a list in place of the value', { getrange: '*0\r\n', pttl: ':-2\r\n' }],
+    ['a text in place of the time that is left', { getrange: bulk('{}'), pttl: bulk('-2') }],
+    ['nothing in place of the time that is left', { getrange: bulk('{}'), pttl: '$-1\r\n' }],
+  ])('is not believed to have no record when it answers a read with %s', async (_, answers) => {
+    const impostor = await startImpostor(answers)
     const store = stores.create({ port: impostor.port, host: '127.0.0.1' })
     await expect(store.get(KEY)).rejects.toThrow(StoreUnavailable)
     await stores.close()
@@ -50,7 +56,7 @@ describe('a server that is not what it should be', () => {
   })
 
   it.each(['READONLY', 'NOREPLICAS'])('is not believed what it reads when it refuses a write with %s', async code => {
-    const impostor = await startImpostor({ set: `-${code} no\r\n`, exec: `*2\r\n${bulk('{}')}:-1\r\n` })
+    const impostor = await startImpostor({ set: `-${code} no\r\n`, getrange: bulk('{}'), pttl: ':-1\r\n' })
     const store = stores.create({ port: impostor.port, host: '127.0.0.1' })
     await expect(store.get(KEY)).rejects.toThrow(StoreUnavailable)
     await stores.close()
@@ -62,5 +68,27 @@ describe('a server that is not what it should be', () => {
     await new Heard(stores.create({ port: impostor.port, host: '127.0.0.1' })).live()
     await stores.close()
     impostor.close()
+  })
+})
+
+describe('a server that sentinels name before it is the master', () => {
+  it('is not believed what it reads until it says that it is, by those as well who may write nothing', async () => {
+    const named = await startRedisServer()
+    const admin = new Redis(named.port)
+    await admin.set(encodeRecordKey(KEY), textOf('old'))
+    await admin.call('ACL', 'SETUSER', 'reader', 'on', '>pw', '~\\["*', '+ping', '+info', '+getrange', '+pttl')
+    await admin.replicaof('127.0.0.1', '1')
+    const address = `*2\r\n${bulk('127.0.0.1')}${bulk(String(named.port))}`
+    const sentinel = await startImpostor({ 'sentinel get-master-addr-by-name': address })
+    const sentinels = [{ port: sentinel.port, host: '127.0.0.1' }]
+    const store = stores.create({ sentinels, name: 'records', username: 'reader', password: 'pw' })
+    await expect(store.get(KEY)).rejects.toThrow(`redis is not available: 127.0.0.1:${named.port} is not a master yet`)
+    await admin.replicaof('NO', 'ONE')
+    const read = () => store.get(KEY).catch(() => undefined)
+    await eventually(async () => (await read())?.publishAcl[0]?.pattern === 'old', 'it is believed')
+    await stores.close()
+    sentinel.close()
+    admin.disconnect()
+    await named.stop()
   })
 })
