@@ -78,6 +78,21 @@ describe('a Redis store on a Cluster', () => {
     await cluster.moveSlot(slotOfRecord(moving), to, from)
   })
 
+  it('reads several records at once whose slot is on its way to another master', async () => {
+    const store = stores.create(targets.of(cluster.members))
+    // What stands in braces decides the slot: they have one of their own.
+    const moving = Array.from({ length: 5 }, (_, at) => key(`{moving}${at}`))
+    await Promise.all(moving.map(each => store.put(each, recordOf(each.clientId))))
+    const slot = slotOfRecord(moving[0]!)
+    const owner = Math.floor(slot / 5_462)
+    const [from, to] = [cluster.members[owner], cluster.members[(owner + 1) % 3]] as [ClusterMember, ClusterMember]
+    const finish = await cluster.moveKeys(slot, from, to)
+    const records = await Promise.all(moving.map(each => store.get(each)))
+    expect(records.map(record => record?.publishAcl[0]?.pattern)).toEqual(moving.map(({ clientId }) => clientId))
+    await finish()
+    await cluster.moveSlot(slot, to, from)
+  })
+
   it('reads very many records at once from each master in few pieces, moved ones among them', async () => {
     const store = stores.create(targets.of(cluster.members))
     const many = [...THIRDS, ...Array.from({ length: 297 }, (_, at) => key(`many${at}`))]

@@ -3,10 +3,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { RecordInvalid, StoreUnavailable } from '../../src/errors.js'
 import { encodeRecordKey } from '../../src/record/index.js'
 import type { RecordKey } from '../../src/record/types.js'
+import { CommandFailure } from '../../src/redis/failure.js'
 import type { Nodes } from '../../src/redis/nodes.js'
 import { Reads } from '../../src/redis/reads.js'
 import type { Sender } from '../../src/redis/send.js'
 import { key } from '../contract/record-store.js'
+import { eventually } from '../helpers/eventually.js'
 import { type RedisServer, startRedisServer } from '../helpers/redis-server.js'
 import { startTcpProxy } from '../helpers/tcp-proxy.js'
 import { Stores, textOf } from './support.js'
@@ -66,15 +68,27 @@ describe('records that are read in the same turn', () => {
     expect(absent).toBeUndefined()
   })
 
-  it('are all refused by a server that is the master no more', async () => {
-    const store = stores.create(server.url)
-    await store.get(KEYS[0]!)
-    await tool.replicaof('127.0.0.1', '1')
-    const reads = await Promise.allSettled(KEYS.slice(0, 5).map(each => store.get(each)))
-    await tool.replicaof('NO', 'ONE')
-    for (const read of reads) expect(read).toMatchObject({ status: 'rejected', reason: expect.any(StoreUnavailable) })
-    expect(reads).toHaveLength(5)
-  })
+  it.each([1, 5])(
+    'are all refused by a server that is the master no more, which is left for the next: %d',
+    async count => {
+      const [former, next] = [await startRedisServer(), await startRedisServer()]
+      const line = await startTcpProxy(former.port)
+      const store = stores.create({ port: line.port, host: '127.0.0.1' })
+      await store.get(KEYS[0]!)
+      const admin = new Redis(former.port)
+      await admin.replicaof('127.0.0.1', '1')
+      line.retarget(next.port)
+      const ask = () => Promise.allSettled(KEYS.slice(0, count).map(each => store.get(each)))
+      for (const read of await ask()) {
+        expect(read).toMatchObject({ status: 'rejected', reason: expect.any(StoreUnavailable) })
+      }
+      await eventually(async () => (await ask()).every(({ status }) => status === 'fulfilled'), 'the next is asked')
+      admin.disconnect()
+      await stores.close()
+      await line.close()
+      await Promise.all([former.stop(), next.stop()])
+    },
+  )
 
   it('bring no more of a value than shows that it is too large', async () => {
     const line = await startTcpProxy(server.port)
@@ -99,6 +113,9 @@ describe('how many reads may be under way for sessions that are due', () => {
     await tool.set(nameOf(0), 'x'.repeat(1_000_000))
     await store.get(KEYS[0]!).catch(() => {})
     expect(store.readsAtOnce).toBeLessThan(usual / 10)
+    // Others may be as large, though the next is not.
+    await store.get(KEYS[1]!)
+    expect(store.readsAtOnce).toBeLessThan(usual / 10)
     for (let turn = 0; turn < 10; turn++) await Promise.all(KEYS.slice(1).map(each => store.get(each)))
     expect(store.readsAtOnce).toBe(usual)
   })
@@ -116,6 +133,19 @@ describe('how many reads may be under way for sessions that are due', () => {
   })
 })
 
+const NAME = Buffer.from(nameOf(0))
+const MOVED = new CommandFailure('refused', 'moved', { code: 'MOVED', movedTo: '127.0.0.1:1' })
+
+/** Reads over servers that do what the test says. */
+function readsOver(
+  parts: { send?: unknown; sendTo?: unknown; laneOf?: unknown; redirected?: unknown },
+  maxBytes = 1_000,
+) {
+  const lane = {}
+  const nodes = { laneOf: async () => lane, redirected: async () => 'owner', ...parts } as unknown as Nodes
+  return new Reads(nodes, parts as unknown as Sender, maxBytes)
+}
+
 /** Reads whose answers are given by a table: for each time that they are asked for, what the two commands answer. */
 function readsOf(...answers: readonly (readonly [text: string, ttlMs: number])[]): Reads {
   let asked = 0
@@ -123,13 +153,25 @@ function readsOf(...answers: readonly (readonly [text: string, ttlMs: number])[]
     const [text, ttlMs] = answers[Math.min(asked++, answers.length - 1)]!
     return [Buffer.from(text), ttlMs]
   }
-  const nodes = { laneOf: async () => ({}) } as unknown as Nodes
-  return new Reads(nodes, { send } as unknown as Sender, 1_000)
+  return readsOver({ send })
 }
 
-describe('a record that changes between the two commands that read it', () => {
-  const NAME = Buffer.from(nameOf(0))
+describe('how many reads may be under way at most', () => {
+  it('is never so few that sessions would wait for each other', async () => {
+    const reads = readsOver({ send: async () => [Buffer.alloc(8_000_000), -1] })
+    await reads.read(NAME)
+    expect(reads.atOnce).toBe(16)
+  })
 
+  it('falls no further by late answers than the largest value that is read would have it', async () => {
+    const late = async () => Promise.reject(new CommandFailure('timeout', 'late'))
+    const reads = readsOver({ send: late }, 65_536)
+    for (let n = 0; n < 20; n++) await expect(reads.read(NAME)).rejects.toThrow('late')
+    expect(reads.atOnce).toBe(16_777_216 / 65_536)
+  })
+})
+
+describe('a record that changes between the two commands that read it', () => {
   it('is read again when it came to be', async () => {
     const value = await readsOf(['', 5_000], ['text', 4_000]).read(NAME)
     expect(value).toEqual({ bytes: Buffer.from('text'), ttlMs: 4_000 })
@@ -141,5 +183,43 @@ describe('a record that changes between the two commands that read it', () => {
 
   it('is empty when it is found so again and again, and never taken for absent', async () => {
     expect(await readsOf(['', -1]).read(NAME)).toEqual({ bytes: Buffer.alloc(0), ttlMs: -1 })
+  })
+})
+
+describe('a record that another server has than the one that is asked', () => {
+  const read = [Buffer.from('text'), -1] as const
+
+  it('is asked for where that server sends to, whose advice is taken once for all', async () => {
+    let advised = 0
+    const reads = readsOver({
+      sendTo: async () => [MOVED, MOVED, MOVED, MOVED, ...read],
+      redirected: async () => advised++,
+      send: async () => read,
+    })
+    const values = await Promise.all([1, 2, 3].map(() => reads.read(NAME)))
+    expect(values.map(value => String(value?.bytes))).toEqual(['text', 'text', 'text'])
+    expect(advised).toBe(1)
+  })
+
+  it('is asked for by itself where the advice leads nowhere', async () => {
+    const reads = readsOver({
+      sendTo: async () => [MOVED, MOVED, ...read],
+      redirected: async () => Promise.reject(new CommandFailure('unsent', 'nowhere')),
+      send: async () => read,
+    })
+    const values = await Promise.all([1, 2].map(() => reads.read(NAME)))
+    expect(values.map(value => String(value?.bytes))).toEqual(['text', 'text'])
+  })
+
+  it('fails by itself where nobody has it', async () => {
+    const lane = {}
+    const laneOf = async (name: Buffer) => {
+      if (name === NAME) throw new CommandFailure('unsent', 'no cluster node owns it')
+      return lane
+    }
+    const reads = readsOver({ laneOf, send: async () => read })
+    const [lost, found] = await Promise.allSettled([reads.read(NAME), reads.read(Buffer.from(nameOf(1)))])
+    expect(lost).toMatchObject({ status: 'rejected', reason: { message: 'no cluster node owns it' } })
+    expect(found).toMatchObject({ status: 'fulfilled' })
   })
 })

@@ -18,6 +18,8 @@ class Scene {
   readonly asked: { readonly place: string; readonly names: string[]; readonly answer: Deferred<readonly Reply[]> }[] =
     []
   readonly views: ClusterViews
+  /** How often all that were asked had answered, or failed to. */
+  settled = 0
 
   constructor(...seeds: string[]) {
     const laneAt = (place: string): Lane => {
@@ -37,7 +39,7 @@ class Scene {
   }
 
   async refresh(): Promise<unknown> {
-    return this.views.refresh(() => {}).catch((error: unknown) => error)
+    return this.views.refresh(() => this.settled++).catch((error: unknown) => error)
   }
 
   async ask(port: string): Promise<unknown> {
@@ -133,6 +135,46 @@ describe('the view of a Cluster', () => {
     await scene.answer('2', { owners: ['2', '3'], epoch: 3 })
     await scene.answer('1', { ...OLD, epoch: 4 })
     expect(scene.owners).toEqual([at('2'), at('3')])
+  })
+
+  it('does not become older because half of the masters that are known tell of an old one', async () => {
+    const scene = new Scene('1', '2')
+    void scene.refresh()
+    await scene.answer('2', NEW)
+    await scene.answer('1', OLD)
+    const failure = scene.refresh()
+    await scene.answer('2', { owners: ['2', '3'], epoch: 3 })
+    await scene.answer('1', OLD)
+    await scene.answer('3', GONE)
+    expect(await failure).toBeInstanceOf(CommandFailure)
+    expect(scene.owners).toEqual(AFTER)
+  })
+
+  it('does not become older where a newer one was told while all were asked', async () => {
+    const scene = new Scene('1', '2')
+    void scene.refresh()
+    await scene.answer('2', NEW)
+    await scene.answer('1', OLD)
+    const failure = scene.refresh()
+    await scene.answer('3', OLD)
+    await scene.answer('2', OLD)
+    void scene.ask('4')
+    await scene.answer('4', { owners: ['4', '2'], epoch: 7 })
+    await scene.answer('1', OLD)
+    expect(await failure).toBeInstanceOf(CommandFailure)
+    expect(scene.owners).toEqual([at('4'), at('2')])
+  })
+
+  it('is asked for once by all who ask at the same time, who are done before the last has answered', async () => {
+    const scene = new Scene('1', '2')
+    const both = [scene.refresh(), scene.refresh()]
+    await turn()
+    expect(scene.asked.map(({ place }) => place)).toEqual([at('1'), at('2')])
+    await scene.answer('2', NEW)
+    await Promise.all(both)
+    expect(scene.settled).toBe(0)
+    await scene.answer('1', GONE)
+    expect(scene.settled).toBe(1)
   })
 
   it('is replaced by that of another Cluster, whatever the epochs', async () => {
