@@ -270,6 +270,15 @@ describe('the rights of a Redis user', () => {
     expect(await store.get(key('nobody'))).toBeUndefined()
   })
 
+  it.each(['getrange', 'pttl'])('that lack %s make reads fail, and say so', async command => {
+    const store = stores.create(await asUser(...READ.filter(rule => rule !== `+${command}`)))
+    await admin.set(NAME, textOf('a'))
+    await expect(store.get(KEY)).rejects.toMatchObject({
+      message: expect.stringMatching(new RegExp(`^redis answered "NOPERM .*'${command}'`)),
+      isForbidden: true,
+    })
+  })
+
   it('that are missing altogether are told without the password', async () => {
     await admin.call('ACL', 'SETUSER', 'auth', 'reset', 'on', '>secret')
     const store = stores.create(`redis://auth:wrong-secret@127.0.0.1:${own.port}`)
