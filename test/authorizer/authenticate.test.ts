@@ -10,6 +10,7 @@ import {
   parseRecord,
 } from 'mqtt-warden'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { type Deferred, deferred } from '../helpers/deferred.js'
 import {
   authorizerOf,
   CACHES,
@@ -94,19 +95,26 @@ describe('the moment of a refusal', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] })
     const hasher = plainHasher()
     const { verify } = hasher
+    let begun: { readonly at: number; readonly done: Deferred<void> } | undefined
     hasher.verify = async (...args) => {
-      await new Promise(resolve => setTimeout(resolve, verifyMs))
+      begun = { at: performance.now(), done: deferred() }
+      await begun.done.promise
       return verify.apply(hasher, args)
     }
     const store = createMemoryStore([[keyOf('c'), recordOf()]])
     const authorizer = authorizerOf(store, { hasher, refusalCapMs: 1_000, ...options })
+    /** Lets one millisecond go by. */
+    const step = async (): Promise<void> => {
+      await vi.advanceTimersByTimeAsync(1)
+      if (begun !== undefined && performance.now() - begun.at >= verifyMs) begun.done.resolve()
+    }
     const time = async (request: Partial<ConnectRequest>): Promise<number> => {
       const begin = performance.now()
       let end: number | undefined
       void authorizer.authenticate(connectOf('c', request)).then(() => {
         end = performance.now()
       })
-      while (end === undefined) await vi.advanceTimersByTimeAsync(1)
+      while (end === undefined) await step()
       return Math.round(end - begin)
     }
     return {
@@ -377,10 +385,7 @@ describe('a password', () => {
   it.each<[string, unknown]>([
     ['text', 'pässword'],
     ['bytes', Buffer.from('pässword')],
-    [
-      'bytes of a larger buffer',
-      new Uint8Array(bytes('xx', 'pässword', 'yy').buffer.slice(0)).length > 0 && 'pässword',
-    ],
+    ['bytes that are no Buffer', new TextEncoder().encode('pässword')],
     ['a view into a larger buffer', bytes('xx', 'pässword', 'yy').subarray(2, 11)],
   ])('is taken as %s', async (_, password) => {
     expect(await verdict(password)).toBe('allowed')

@@ -190,8 +190,9 @@ describe('the deadline of a login', () => {
 
   it('holds for refusals that are held back', async () => {
     vi.useFakeTimers({ toFake: [...TIMERS] })
-    const slow = hasherOf(() => new Promise(resolve => setTimeout(resolve, 450, false)))
-    const authorizer = authorizerOf(store(), { hasher: slow, connectTimeoutMs: 500, refusalCapMs: 60_000 })
+    const verdict = deferred<boolean>()
+    const hasher = hasherOf(() => verdict.promise)
+    const authorizer = authorizerOf(store(), { hasher, connectTimeoutMs: 500, refusalCapMs: 60_000 })
     let begin = performance.now()
     const times: number[] = []
     for (const request of [connectOf('c'), connectOf('nobody')]) {
@@ -200,7 +201,9 @@ describe('the deadline of a login', () => {
         times.push(performance.now() - begin)
         return outcome
       })
-      await vi.advanceTimersByTimeAsync(600)
+      await vi.advanceTimersByTimeAsync(450)
+      verdict.resolve(false)
+      await vi.advanceTimersByTimeAsync(150)
       expect(reasonOf(await answer)).toBe('bad_credentials')
     }
     expect(times).toEqual([450, 450])

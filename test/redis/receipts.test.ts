@@ -171,15 +171,14 @@ describe('a node', () => {
   })
 
   it('counts as silent in its own receipt while its own watchers are not done', async () => {
-    const { store } = await startLocal(() => stores.create(server.url, { nodeName: 'n1' }))
+    const store = stores.create(server.url, { nodeName: 'n1', invalidation: 'none' })
+    const held = deferred()
+    let told = 0
+    // They are told by the write, and once more for its receipt.
+    store.watch(event => (event.type === 'changed' && ++told === 2 ? held.promise : undefined), { decidesForMs: 500 })
     await present(store, 'n1')
-    let isTold = false
-    store.watch(event => {
-      if (event.type !== 'changed' || isTold) return undefined
-      isTold = true
-      return new Promise<void>(resolve => setTimeout(resolve, 600))
-    })
     const { receipt } = await store.put(SHARED, recordOf('a'), { receipt: { timeoutMs: 200 } })
+    held.resolve()
     expect(receipt).toMatchObject({ confirmed: false, rows: [] })
     expect(namesOf(receipt!.silent)).toEqual(['n1'])
   })

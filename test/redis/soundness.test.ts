@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeRecordKey } from '../../src/record/index.js'
@@ -53,8 +54,6 @@ const FAULTS: readonly ((line: TcpProxy) => () => void)[] = [
   }),
 ]
 
-const turns = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
-
 describe('the moment up to which a Redis store says that it has heard everything', () => {
   it.each(['none', 'link', 'data', 'both'])('is never later than the truth, with faults on: %s', async faulty => {
     const lines = { data: await startTcpProxy(server.port), link: await startTcpProxy(server.port) }
@@ -75,9 +74,10 @@ describe('the moment up to which a Redis store says that it has heard everything
 
     const writer = startWriter(faulty)
     for (let round = 0; round < 15; round++) {
-      await turns(20 + Math.random() * 40)
+      await writer.wrote(10 + Math.random() * 20)
       const ends = targets.map(line => FAULTS[Math.floor(Math.random() * FAULTS.length)]!(line))
-      await turns(Math.random() * 150)
+      // A write takes two milliseconds or so: some faults are over before a beat is missed, others outlast several.
+      await writer.wrote(Math.random() * 75)
       for (const end of ends) end()
     }
     const writes = await writer.stop()
@@ -113,7 +113,7 @@ describe('the moment up to which a Redis store says that it has heard everything
 })
 
 /** Writes all the time, each time another key, until it is stopped. */
-function startWriter(name: string): { stop(): Promise<readonly Write[]> } {
+function startWriter(name: string) {
   const writes: Write[] = []
   let isOver = false
   const writing = (async () => {
@@ -122,11 +122,16 @@ function startWriter(name: string): { stop(): Promise<readonly Write[]> } {
       const sentAt = performance.now()
       await tool.set(encodeRecordKey(key(id)), '{}')
       writes.push({ id, sentAt, ackedAt: performance.now() })
-      await turns(1)
+      await delay(1)
     }
   })()
   return {
-    async stop() {
+    /** Resolves after so many writes more. */
+    async wrote(count: number): Promise<void> {
+      const wanted = writes.length + count
+      await eventually(() => writes.length >= wanted, 'it has written')
+    },
+    async stop(): Promise<readonly Write[]> {
       isOver = true
       await writing
       return writes
