@@ -3,7 +3,7 @@ import type { Access, Authorizer } from '../authorizer/types.js'
 import type { EndpointResponse } from '../endpoint/index.js'
 import { booleanOption } from '../options.js'
 import { emqxRules } from './emqx-acl.js'
-import type { Fields } from './fields.js'
+import { type Fields, readCaller } from './fields.js'
 import { createHttpHandler, reply } from './handler.js'
 import { type Caller, Judge } from './judge.js'
 import { fieldNames, oneOf, resolveHttpOptions } from './options.js'
@@ -94,12 +94,7 @@ export function createEmqxHandler(authorizer: Authorizer, options: EmqxOptions =
   }
   const judge = new Judge(authorizer, settings)
 
-  const callerOf = (fields: Fields): Caller => ({
-    mountpoint: settings.mountpoint,
-    clientId: fields.text(names.clientId),
-    username: fields.optionalText(names.username) ?? '',
-    address: fields.optionalText(names.address),
-  })
+  const callerOf = (fields: Fields): Caller => readCaller(fields, names, settings.mountpoint)
 
   return createHttpHandler(
     {

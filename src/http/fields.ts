@@ -1,5 +1,6 @@
 import { type EndpointRequest, type ReadBody, readJson, readText } from '../endpoint/index.js'
 import { HookRequestInvalid, quote } from '../errors.js'
+import type { Caller } from './judge.js'
 
 const FORM = /^application\/x-www-form-urlencoded\b/i
 
@@ -87,5 +88,19 @@ export class Fields {
 
   #refuse(name: string, problem: string): never {
     throw new HookRequestInvalid(this.#hook, name, problem)
+  }
+}
+
+/** Who a call is about, of a broker whose operator chooses the names of the fields. */
+export function readCaller(
+  fields: Fields,
+  names: Readonly<Record<'clientId' | 'username' | 'address', string>>,
+  mountpoint: string,
+): Caller {
+  return {
+    mountpoint,
+    clientId: fields.text(names.clientId),
+    username: fields.optionalText(names.username) ?? '',
+    address: fields.optionalText(names.address),
   }
 }

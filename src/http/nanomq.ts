@@ -1,7 +1,7 @@
 import type { Denied } from '../acl/types.js'
 import type { Authorizer } from '../authorizer/types.js'
 import type { EndpointResponse } from '../endpoint/index.js'
-import type { Fields } from './fields.js'
+import { type Fields, readCaller } from './fields.js'
 import { createHttpHandler, reply } from './handler.js'
 import { type Caller, isFault, Judge, type Question } from './judge.js'
 import { fieldNames, resolveHttpOptions } from './options.js'
@@ -60,12 +60,7 @@ export function createNanomqHandler(authorizer: Authorizer, options: NanomqOptio
   const names = fieldNames(options.fields, FIELDS)
   const judge = new Judge(authorizer, settings)
 
-  const callerOf = (fields: Fields): Caller => ({
-    mountpoint: settings.mountpoint,
-    clientId: fields.text(names.clientId),
-    username: fields.optionalText(names.username) ?? '',
-    address: fields.optionalText(names.address),
-  })
+  const callerOf = (fields: Fields): Caller => readCaller(fields, names, settings.mountpoint)
 
   return createHttpHandler(
     {

@@ -26,10 +26,11 @@ function judgeVotes({ name, needed }: Sentinels, views: readonly SentinelView[])
   const others = views.filter(({ master }) => master !== place || place === undefined)
   const details = others.map(({ at, master, failure }) => `${at}: ${failure?.message ?? `names ${master}`}`)
   const message = [verdict, ...new Set(details)].join('; ')
-  return found('sentinels', count < needed ? 'failed' : 'warning', message, remedyFor(others))
+  return found('sentinels', count < needed ? 'failed' : 'warning', message, sentinelRemedy(others))
 }
 
-function remedyFor(others: readonly SentinelView[]): string {
+/** What to do about the sentinels that do not name the master. */
+function sentinelRemedy(others: readonly SentinelView[]): string {
   if (others.every(({ failure }) => failure?.code === 'NOPERM')) return 'grant +sentinel|get-master-addr-by-name'
   const isUnknown = others.every(({ isUnknown }) => isUnknown)
   return isUnknown ? "name the master as 'sentinel monitor' in their configuration does" : REACH

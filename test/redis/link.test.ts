@@ -270,13 +270,15 @@ describe('the rights of a Redis user', () => {
     expect(await store.get(key('nobody'))).toBeUndefined()
   })
 
-  it.each(['getrange', 'pttl'])('that lack %s make reads fail, and say so', async command => {
+  it.each(['getrange', 'pttl'])('that lack %s make reads fail, alone and together, and say so', async command => {
     const store = stores.create(await asUser(...READ.filter(rule => rule !== `+${command}`)))
     await admin.set(NAME, textOf('a'))
-    await expect(store.get(KEY)).rejects.toMatchObject({
-      message: expect.stringMatching(new RegExp(`^redis answered "NOPERM .*'${command}'`)),
-      isForbidden: true,
-    })
+    for (const keys of [[KEY], [KEY, key('other')]]) {
+      for (const read of await Promise.allSettled(keys.map(each => store.get(each)))) {
+        const message = expect.stringMatching(new RegExp(`^redis answered "NOPERM .*'${command}'`))
+        expect(read).toMatchObject({ status: 'rejected', reason: { message, isForbidden: true } })
+      }
+    }
   })
 
   it('that are missing altogether are told without the password', async () => {

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { Allowance, type Pace } from '../../authorizer/allowance.js'
 import { type Authorizer, type DeniedEvent, describeDenial } from '../../authorizer/index.js'
 import { remedyFor } from '../../redis/remedies.js'
 
@@ -7,42 +8,15 @@ type Level = 'info' | 'warn' | 'error'
 /** Longest text of a line that somebody else chose, in characters. */
 const MAX_TEXT = 256
 
-/** What may be written: some at once, then so many a second. Whatever is left out is counted. */
-class Rate {
-  readonly #burst: number
-  readonly #perSecond: number
-  #left: number
-  #at: number = performance.now()
-  #suppressed = 0
-
-  constructor(burst: number, perSecond: number) {
-    this.#burst = burst
-    this.#perSecond = perSecond
-    this.#left = burst
-  }
-
-  /** How many were left out since the last; `undefined` if this one is too. */
-  take(): number | undefined {
-    const now = performance.now()
-    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1_000) * this.#perSecond)
-    this.#at = now
-    if (this.#left < 1) {
-      this.#suppressed++
-      return undefined
-    }
-    this.#left--
-    const suppressed = this.#suppressed
-    this.#suppressed = 0
-    return suppressed
-  }
-}
+/** How many refusals of all clients together are written. */
+const DENIAL_PACE: Pace = { burst: 500, refillMs: 5 }
 
 /** Lines of JSON on standard output: one event each, with `time`, `level` and `event` first. */
 export class Log {
   readonly #write: (line: string) => void
-  readonly #denials: Rate = new Rate(500, 200)
-  readonly #clients: LRUCache<string, Rate> = new LRUCache({ max: 10_000 })
-  readonly #errors: LRUCache<string, Rate> = new LRUCache({ max: 100 })
+  readonly #denials: Allowance = new Allowance(performance.now(), DENIAL_PACE)
+  readonly #clients: LRUCache<string, Allowance> = new LRUCache({ max: 10_000 })
+  readonly #errors: LRUCache<string, Allowance> = new LRUCache({ max: 100 })
 
   constructor(write: (line: string) => void = line => void process.stdout.write(line)) {
     this.#write = write
@@ -55,7 +29,7 @@ export class Log {
 
   /** Something failed inside, or was asked that no broker asks; a place that fails again and again is not repeated. */
   error(error: unknown, place: string): void {
-    const suppressed = rateOf(this.#errors, place, () => new Rate(20, 1)).take()
+    const suppressed = take(this.#errors, place)
     if (suppressed === undefined) return
     const { code } = (error ?? {}) as { code?: unknown }
     const message = error instanceof Error ? error.message : String(error)
@@ -68,8 +42,8 @@ export class Log {
   denied(event: DeniedEvent): void {
     const { mountpoint, clientId, username } = event.principal
     const key = JSON.stringify([mountpoint, clientId, username])
-    const ofClient = rateOf(this.#clients, key, () => new Rate(20, 1)).take()
-    const ofAll = ofClient === undefined ? undefined : this.#denials.take()
+    const ofClient = take(this.#clients, key)
+    const ofAll = ofClient === undefined ? undefined : this.#denials.take(performance.now())
     if (ofClient === undefined || ofAll === undefined) return
     const { action, topic, filter, address, detail, decision } = event
     this.line('warn', 'denied', {
@@ -97,13 +71,15 @@ export class Log {
   }
 }
 
-function rateOf(rates: LRUCache<string, Rate>, key: string, make: () => Rate): Rate {
-  let rate = rates.get(key)
-  if (rate === undefined) {
-    rate = make()
-    rates.set(key, rate)
+/** How many lines of one origin were left out since its last; `undefined` if this one is too. */
+function take(allowances: LRUCache<string, Allowance>, key: string): number | undefined {
+  const now = performance.now()
+  let allowance = allowances.get(key)
+  if (allowance === undefined) {
+    allowance = new Allowance(now)
+    allowances.set(key, allowance)
   }
-  return rate
+  return allowance.take(now)
 }
 
 function counted(suppressed: number): { suppressed?: number } {
