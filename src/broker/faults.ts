@@ -22,7 +22,9 @@ export function publishFault(packet: PublishPacket): ProtocolReason | undefined 
 }
 
 /** Tells what keeps a message, or a will, from being sent on. Not every packet comes from a parser. */
-export function messageFault({ topic, payload, properties }: Will): ProtocolReason | undefined {
+export function messageFault(message: Will): ProtocolReason | undefined {
+  if (typeof message !== 'object' || message === null) return 'malformed_packet'
+  const { topic, payload, properties } = message
   if (typeof topic !== 'string') return 'malformed_packet'
   if (typeof payload !== 'string' && !((payload as unknown) instanceof Uint8Array)) return 'malformed_packet'
   return propertiesFault(properties)
@@ -33,8 +35,12 @@ export function subscribeFault({ messageId, subscriptions }: SubscribePacket): P
   if (!isMessageId(messageId) || !Array.isArray(subscriptions)) return 'malformed_packet'
   if (subscriptions.length === 0) return 'protocol_error'
   if (!subscriptions.every(isRequest)) return 'malformed_packet'
-  const isForbidden = subscriptions.some(({ topic, nl }) => nl === true && topic.startsWith('$share/'))
-  return isForbidden ? 'protocol_error' : undefined
+  return subscriptions.some(isForbidden) ? 'protocol_error' : undefined
+}
+
+/** Sections 3.8.3.1 and [MQTT-3.8.3-4] of MQTT 5. */
+function isForbidden({ topic, nl, rh }: SubscriptionRequest): boolean {
+  return (nl === true && topic.startsWith('$share/')) || (rh !== undefined && rh !== 0 && rh !== 1 && rh !== 2)
 }
 
 /**
@@ -55,6 +61,7 @@ function propertiesFault(properties: MessageProperties | undefined): ProtocolRea
 
 function areSound(properties: UserProperties | undefined): boolean {
   if (properties === undefined) return true
+  if (typeof properties !== 'object' || properties === null) return false
   return Object.entries(properties).flat(2).every(isSound)
 }
 

@@ -95,7 +95,7 @@ function optionsOf({ nl, rap, rh }: SubscriptionRequest, target: Partial<Subscri
   return {
     noLocal: target.noLocal ?? nl === true,
     retainAsPublished: target.retainAsPublished ?? rap === true,
-    retainHandling: target.retainHandling ?? RETAIN_HANDLING[rh ?? 0] ?? 'send_retain',
+    retainHandling: target.retainHandling ?? RETAIN_HANDLING[(rh ?? 0) as 0 | 1 | 2],
   }
 }
 

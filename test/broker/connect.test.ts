@@ -206,10 +206,11 @@ describe('login by record', () => {
   })
 
   it.each([
-    ['without topic', { topic: undefined as unknown as string }],
-    ['without payload', { payload: undefined as unknown as string }],
-  ])('refuses a CONNECT with a will %s, before the password is looked at', async (_what, change) => {
-    const { session, send } = await adapter.connect(connectPacket(5, { will: { ...will, ...change } }))
+    ['without topic', { ...will, topic: undefined }],
+    ['without payload', { ...will, payload: undefined }],
+    ['that is null', null],
+  ])('refuses a CONNECT with a will %s, before the password is looked at', async (_what, broken) => {
+    const { session, send } = await adapter.connect(connectPacket(5, { will: broken as Will }))
     expect(session).toBeUndefined()
     expect(send.reasonCode).toBe(0x81)
   })

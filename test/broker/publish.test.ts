@@ -142,6 +142,7 @@ describe('a PUBLISH against the protocol', () => {
     ['that says its content type twice', properties({ contentType: ['a', 'b'] }), 0x82],
     ['that wants answers on a wildcard', properties({ responseTopic: 'a/+' }), 0x82],
     ['that wants answers nowhere', properties({ responseTopic: '' }), 0x82],
+    ['whose user properties are null', properties({ userProperties: null }), 0x81],
     ['with a property cut short', properties({ contentType: null }), 0x81],
     ['with a number cut short', properties({ messageExpiryInterval: -1 }), 0x81],
     ['with U+0000 in its content type', properties({ contentType: 'a\0' }), 0x81],

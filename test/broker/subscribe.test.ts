@@ -225,12 +225,19 @@ describe('a SUBSCRIBE against the protocol', () => {
     ['with a filter that is null', { messageId: 9, subscriptions: [null] }, 'malformed_packet', 0x81],
     ['with a filter that is no text', { messageId: 9, subscriptions: [{ qos: 0 }] }, 'malformed_packet', 0x81],
     ['without QoS', { messageId: 9, subscriptions: [{ topic: 'a' }] }, 'malformed_packet', 0x81],
+    [
+      'with Retain Handling 3',
+      { messageId: 9, subscriptions: [{ topic: 'a', qos: 0, rh: 3 }] },
+      'protocol_error',
+      0x82,
+    ],
+    ['with another', { messageId: 9, subscriptions: [{ topic: 'a', qos: 0, rh: {} }] }, 'protocol_error', 0x82],
     ['of QoS 3', { messageId: 9, subscriptions: [{ topic: 'a', qos: 3 }] }, 'malformed_packet', 0x81],
   ] as const)('%s ends the connection', async (_what, packet, reason, reasonCode) => {
     for (const version of VERSIONS) {
       const { adapter, session } = await connected(version, { subscribeAcl: [{ pattern: '#' }] })
       const send = version === 5 ? { cmd: 'disconnect', reasonCode } : undefined
-      expect(adapter.subscribe(session, packet as SubscribePacket)).toEqual({
+      expect(adapter.subscribe(session, packet as unknown as SubscribePacket)).toEqual({
         send,
         close: true,
         granted: [],
