@@ -113,7 +113,10 @@ class Enforcement implements VernemqEnforcement {
     })
     this.#ready = { promise, resolve }
     this.#unwatch = authorizer.store.watch(event => this.#hear(event))
-    this.#every(probeMs, () => this.#caches.probe())
+    this.#every(probeMs, () => {
+      this.#records.followClock()
+      return this.#caches.probe()
+    })
     if (peers !== undefined) {
       void this.#shift.join()
       this.#every(takeoverMs / 3, () => this.#shift.join())

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Access } from '../authorizer/types.js'
+import { watchWallClock } from '../authorizer/wall-clock.js'
 import { RecordInvalid } from '../errors.js'
 import { encodeRecordKey } from '../record/key.js'
 import { serializeRecord } from '../record/serialize.js'
@@ -18,20 +19,29 @@ export interface FoundRecord {
   readonly digest: string
 }
 
+/** The end of a record that is awaited. */
+interface Ending {
+  readonly key: RecordKey
+  /** Unix milliseconds. */
+  readonly at: number
+  readonly timer: NodeJS.Timeout
+}
+
 /** What is remembered of records, to tell what a change took away, and when they end by themselves. */
 export class Records {
   readonly #store: RecordStore
   readonly #known: LRUCache<string, KnownRecord>
   /** Keys of look-ups that are known already, by identity: sparing every publish the text of its key. */
   readonly #seen: WeakSet<RecordKey> = new WeakSet()
-  readonly #endings: LRUCache<string, NodeJS.Timeout>
+  readonly #endings: LRUCache<string, Ending>
+  readonly #wasClockSet: () => boolean = watchWallClock(() => performance.now())
   readonly #onEnd: (key: RecordKey) => void
 
   constructor(store: RecordStore, max: number, onEnd: (key: RecordKey) => void) {
     this.#store = store
     this.#onEnd = onEnd
     this.#known = new LRUCache({ max })
-    this.#endings = new LRUCache({ max, dispose: timer => clearTimeout(timer) })
+    this.#endings = new LRUCache({ max, dispose: ({ timer }) => clearTimeout(timer) })
   }
 
   known(text: string): KnownRecord | undefined {
@@ -44,7 +54,7 @@ export class Records {
     this.#seen.add(recordKey)
     const text = encodeRecordKey(recordKey)
     this.#known.set(text, { passhash, acl: compiled.acl })
-    this.#awaitEnd(recordKey, text, leftMs)
+    this.#awaitEnd(recordKey, text, Date.now() + leftMs)
   }
 
   /** Takes note of what a record is now. */
@@ -55,7 +65,7 @@ export class Records {
     }
     const known = { passhash: record.passhash, acl: record }
     this.#known.set(text, known)
-    this.#awaitEnd(key, text, record.expiresAt === undefined ? Infinity : record.expiresAt * 1_000 - Date.now())
+    this.#awaitEnd(key, text, (record.expiresAt ?? Infinity) * 1_000)
     return known
   }
 
@@ -82,6 +92,15 @@ export class Records {
     return undefined
   }
 
+  /** Awaits the ends anew where the clock of the system was set, or the machine slept. To be called now and then. */
+  followClock(): void {
+    if (!this.#wasClockSet()) return
+    for (const [text, { key, at }] of [...this.#endings]) {
+      if (at > Date.now()) this.#awaitEnd(key, text, at)
+      else this.#onEnd(key)
+    }
+  }
+
   close(): void {
     this.#endings.clear()
   }
@@ -97,10 +116,11 @@ export class Records {
   }
 
   /** The end of a record that names it itself is a change that no store reports. */
-  #awaitEnd(key: RecordKey, text: string, leftMs: number): void {
+  #awaitEnd(key: RecordKey, text: string, at: number): void {
     this.#endings.delete(text)
+    const leftMs = at - Date.now()
     if (leftMs === Infinity || leftMs <= 0) return
-    const timer = setTimeout(() => this.#onEnd(key), Math.min(leftMs + 1, MAX_TIMER_MS))
-    this.#endings.set(text, timer.unref())
+    const timer = setTimeout(() => this.#onEnd(key), Math.min(leftMs + 1, MAX_TIMER_MS)).unref()
+    this.#endings.set(text, { key, at, timer })
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createMemoryStore, type RecordStore, type StoreListener } from '../../src/index.js'
 import { type EnforcementOptions, enforceOnVernemq } from '../../src/vernemq/index.js'
 import { eventually } from '../helpers/eventually.js'
@@ -478,6 +478,16 @@ describe('a record that ends by itself', () => {
     await cluster.nodes[0]!.connect(C1)
     await eventually(() => !cluster.isOnline('c1'), 'the client is cut')
     expect(Date.now()).toBeGreaterThanOrEqual(expiresAt * 1_000)
+  })
+
+  it('has its client cut also when the clock of the system is set', async () => {
+    const expiresAt = Math.ceil(Date.now() / 1_000) + 7_200
+    const { cluster } = await play([[K1, allows(['a'], { expiresAt })]], { enforcement: { probeMs: 1_000 } })
+    await cluster.nodes[0]!.connect(C1)
+    const { now } = Date
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now.call(Date) + 7_200_000)
+    onTestFinished(() => clock.mockRestore())
+    await eventually(() => !cluster.isOnline('c1'), 'the client is cut')
   })
 })
 
