@@ -158,6 +158,15 @@ export function reasonOf(decision: { allow: true } | { allow: false; reason: str
   return decision.allow ? undefined : decision.reason
 }
 
+/** Why a session refuses to publish, to subscribe and to receive one name. */
+export const answers = (session: Session, name: string): (string | undefined)[] => [
+  reasonOf(session.authorizePublish(name)),
+  reasonOf(session.authorizeSubscribe(name)),
+  reasonOf(session.authorizeReceive(name)),
+]
+export const ALLOWED: readonly undefined[] = [undefined, undefined, undefined]
+export const all = (reason: string): readonly string[] => [reason, reason, reason]
+
 /** Everything an authorizer reports under one name from now on. */
 export function heard<E extends keyof AuthorizerEvents>(authorizer: Authorizer, event: E): AuthorizerEvents[E][] {
   const events: AuthorizerEvents[E][] = []

@@ -10,6 +10,7 @@ import {
   type PasswordHasher,
   type RecordKey,
   type RecordStore,
+  type StoreListener,
 } from '../../src/index.js'
 import { createWebhookHandler, type WebhookHandler, type WebhookOptions } from '../../src/vernemq/index.js'
 
@@ -121,4 +122,18 @@ export const bodyOf = {
     ...more,
   }),
   unsubscribe: (topics: readonly string[], more: object = {}) => ({ ...USER, topics, ...more }),
+}
+
+/** A memory store whose listeners can be told things. */
+export function watched(entries: Entries): { store: RecordStore; listeners: StoreListener[] } {
+  const store = createMemoryStore(entries)
+  const listeners: StoreListener[] = []
+  const watch = store.watch.bind(store)
+  Object.assign(store, {
+    watch: (listener: StoreListener) => {
+      listeners.push(listener)
+      return watch(listener)
+    },
+  })
+  return { store, listeners }
 }
