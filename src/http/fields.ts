@@ -2,6 +2,9 @@ import { type EndpointRequest, type ReadBody, readJson, readText } from '../endp
 import { HookRequestInvalid, quote } from '../errors.js'
 import type { Caller } from './judge.js'
 
+/** Each is decided by itself, and nothing else is meanwhile. */
+const MAX_JOINED = 10_000
+
 const FORM = /^application\/x-www-form-urlencoded\b/i
 
 /**
@@ -64,6 +67,12 @@ export class Fields {
   optionalText(name: string): string | undefined {
     const value = this.#get(name)
     return value === undefined || typeof value === 'string' ? value : this.#refuse(name, 'must be a string')
+  }
+
+  /** Texts that the broker has joined with commas. */
+  joined(name: string): readonly string[] {
+    const parts = this.text(name).split(',')
+    return parts.length <= MAX_JOINED ? parts : this.#refuse(name, `must have at most ${MAX_JOINED} filters`)
   }
 
   /** One of a few values: by its text, so that a form can say what JSON says with a number or a flag. */

@@ -81,9 +81,8 @@ export function createNanomqHandler(authorizer: Authorizer, options: NanomqOptio
             const detail = 'a comma separates the filters of a SUBSCRIBE'
             return refuse(judge.refuse(via, caller, action, topic, { allow: false, reason: 'topic_invalid', detail }))
           }
-          const questions = topic.split(',').map((part): Question => {
-            return action === 'publish' ? { action, topic: part } : { action, filter: part }
-          })
+          const questions: Question[] =
+            action === 'publish' ? [{ action, topic }] : fields.joined(names.topic).map(filter => ({ action, filter }))
           const refused = await judge.firstRefusal(via, caller, questions)
           return refused === undefined ? GRANTED : refuse(refused)
         },

@@ -210,7 +210,7 @@ describe('login by record', () => {
     ['without payload', { ...will, payload: undefined }],
     ['that is null', null],
   ])('refuses a CONNECT with a will %s, before the password is looked at', async (_what, broken) => {
-    const { session, send } = await adapter.connect(connectPacket(5, { will: broken as Will }))
+    const { session, send } = await adapter.connect(connectPacket(5, { will: broken as unknown as Will }))
     expect(session).toBeUndefined()
     expect(send.reasonCode).toBe(0x81)
   })

@@ -57,6 +57,16 @@ describe('acl_req', () => {
     expect((await ask(createNanomqHandler(authorizer), 'acl', acl(access, 'news/x'))).status).toBe(400)
   })
 
+  it('takes at most ten thousand filters at once', async () => {
+    const errors: unknown[] = []
+    const { authorizer } = setScene()
+    const handler = createNanomqHandler(authorizer, { onError: error => errors.push(error) })
+    const joined = (count: number) => acl(1, Array<string>(count).fill('news/x').join(','))
+    expect((await ask(handler, 'acl', joined(10_000))).status).toBe(200)
+    expect((await ask(handler, 'acl', joined(10_001))).status).toBe(400)
+    expect(errors.map(String)).toEqual([expect.stringContaining('nanomq_acl: topic: must have at most 10000 filters')])
+  })
+
   it('names one refusal even where a thousand filters are refused', async () => {
     const { authorizer, denied } = setScene()
     const topic = Array.from({ length: 1_000 }, (_, index) => `x/${index}`).join(',')
