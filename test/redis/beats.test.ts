@@ -143,6 +143,7 @@ describe('what was heard of several servers', () => {
     heard.live('b', 6)
     heard.live('b', 9)
     heard.live('a', 8)
+    heard.live('b', 10)
     expect(told.splice(0)).toEqual([6, 7, 8])
     heard.blind('a')
     heard.live('b', 20)
