@@ -41,6 +41,15 @@ describe('the list of nodes', () => {
     await eventually(async () => (await announced()).length <= 1, 'nothing is left over')
   })
 
+  it('is rid of nodes whose lease ran out by whoever gives the next sign of life', async () => {
+    const admin = adminOf(server)
+    await admin.zadd(LIST, Date.now() - 1, 'ran out', Date.now() + 60_000, 'lasts')
+    const store = stores.create(server.url)
+    store.watch(() => {}, { decidesForMs: 500 })
+    await eventually(async () => (await store.nodes()).length === 1, 'the node is announced')
+    expect((await admin.zrange(LIST, '0', '-1')).filter(member => !member.startsWith('{'))).toEqual(['lasts'])
+  })
+
   it('leaves out what a node does not tell', async () => {
     const store = stores.create(server.url)
     store.watch(() => {}, { decidesForMs: 500 })
