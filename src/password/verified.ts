@@ -1,7 +1,8 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { growingCache } from '../growing-cache.js'
 import { integerOption } from '../options.js'
+import { createTextHmac } from './text-hmac.js'
 
 /** Options of {@link createVerifiedPasswords}. */
 export interface VerifiedPasswordsOptions {
@@ -42,11 +43,16 @@ export interface VerifiedPasswords {
  * random key that exists nowhere else and ends with the process: nothing can be guessed from them without it.
  */
 export function createFingerprint(): (...parts: readonly string[]) => string {
-  const key = randomBytes(32)
+  const hmac = createTextHmac(randomBytes(64))
   return (...parts) => {
-    // Lengths first, so that no two lists run together; UTF-16, because it keeps ill-formed text apart as well.
-    const text = `${parts.map(({ length }) => length).join(' ')}:${parts.join('')}`
-    return createHmac('sha256', key).update(text, 'utf16le').digest('binary')
+    let lengths = ''
+    let texts = ''
+    for (const part of parts) {
+      lengths += `${part.length} `
+      texts += part
+    }
+    // Lengths first, so that no two lists run together.
+    return hmac(`${lengths}:${texts}`)
   }
 }
 
