@@ -2,7 +2,7 @@ import { LOGINS_A_TURN, Turns } from '../authorizer/turns.js'
 import type { Authorizer } from '../authorizer/types.js'
 import { tellFault } from '../faults.js'
 import { MemoryShared } from '../store/shared.js'
-import type { Broker, BrokerClient, Connect, Hooks, Persistence } from './broker.js'
+import type { Broker, Hooks, Persistence } from './broker.js'
 import { Claims } from './claim.js'
 import { withinDeadline } from './consult.js'
 import { Members } from './members.js'
@@ -25,8 +25,6 @@ export class Context {
    * What a guest is being asked about: a guest that calls our hook in turn gets our verdict, and is not asked again.
    */
   readonly asked: WeakSet<object> = new WeakSet()
-  /** CONNECT packets by client; nothing else has the will before it is stored. */
-  readonly connects: WeakMap<BrokerClient, Connect> = new WeakMap()
   readonly registry: OwnerRegistry
   readonly claims: Claims
   readonly gate: SubscriptionGate

@@ -1,7 +1,7 @@
 import { denied } from '../acl/rule.js'
 import type { DenyReason } from '../acl/types.js'
 import type { ConnectRequest, Session } from '../authorizer/types.js'
-import type { BrokerClient, Callback, Hooks, Message } from './broker.js'
+import type { BrokerClient, Callback, Connect, Hooks, Message } from './broker.js'
 import { consult } from './consult.js'
 import type { Context } from './context.js'
 import type { Enforcer } from './enforce.js'
@@ -17,7 +17,7 @@ import { stampWill } from './will.js'
 export function preConnectHook(context: Context): Hooks['preConnect'] {
   return (client, packet, callback) => {
     if (context.asked.has(packet)) return callback(null, true)
-    context.connects.set(client, packet)
+    context.members.expect(client, packet)
     const guest = context.guests.preConnect
     if (guest === undefined) return callback(null, true)
     context.asked.add(packet)
@@ -37,8 +37,9 @@ export function preConnectHook(context: Context): Hooks['preConnect'] {
 /** Logs clients in. Answers once, at the deadline at the latest. */
 export function authenticateHook(context: Context, enforcer: Enforcer): Hooks['authenticate'] {
   return (client, username, password, callback) => {
-    if (context.asked.has(client)) callback(null, true)
-    else new Attempt(context, enforcer, { client, username, password }, callback).run()
+    if (context.asked.has(client)) return callback(null, true)
+    const connect = context.members.expected(client)
+    new Attempt(context, enforcer, { client, username, password, connect }, callback).run()
   }
 }
 
@@ -47,6 +48,8 @@ interface Credentials {
   readonly client: BrokerClient
   readonly username: string | undefined
   readonly password: Uint8Array | undefined
+  /** Without it the client came before `protect`, or around it. */
+  readonly connect: Connect | undefined
 }
 
 /**
@@ -60,14 +63,15 @@ class Attempt {
   readonly #will: Message | undefined
   #isAnswered = false
   #controller: AbortController | undefined
-  #timer: NodeJS.Timeout | undefined
+  /** Of an attempt that has to wait. */
+  #stopWaiting: (() => void) | undefined
 
   constructor(context: Context, enforcer: Enforcer, credentials: Credentials, callback: Callback<boolean>) {
     this.#context = context
     this.#enforcer = enforcer
     this.#credentials = credentials
     this.#callback = callback
-    this.#will = context.connects.get(credentials.client)?.will
+    this.#will = credentials.connect?.will
   }
 
   run(): void {
@@ -79,17 +83,23 @@ class Attempt {
       this.#answer(refused)
       return
     }
-    const { settings } = this.#context
-    const { client, username } = this.#credentials
-    this.#timer = setTimeout(() => {
-      reportDeadline(this.#context, client, username)
-      this.#giveUp('deadline')
-    }, settings.deadlineMs).unref()
-    client.conn.once('close', this.#hangUp)
+    this.#wait()
     void refused.then(outcome => this.#answer(outcome))
   }
 
-  readonly #hangUp = (): void => this.#giveUp('closed')
+  #wait(): void {
+    const { client, username } = this.#credentials
+    const timer = setTimeout(() => {
+      reportDeadline(this.#context, client, username)
+      this.#giveUp('deadline')
+    }, this.#context.settings.deadlineMs).unref()
+    const hangUp = () => this.#giveUp('closed')
+    client.conn.once('close', hangUp)
+    this.#stopWaiting = () => {
+      clearTimeout(timer)
+      client.conn.off('close', hangUp)
+    }
+  }
 
   #giveUp(reason: DenyReason): void {
     this.#answer(refusal(reason))
@@ -101,10 +111,7 @@ class Attempt {
     this.#isAnswered = true
     const { broker } = this.#context
     const { client } = this.#credentials
-    if (this.#timer !== undefined) {
-      clearTimeout(this.#timer)
-      client.conn.off('close', this.#hangUp)
-    }
+    this.#stopWaiting?.()
     this.#callback(refused ?? null, refused === undefined)
     // aedes forgets a client whose login ends after the broker was closed, with its socket open.
     if (broker.closed) client.close()
@@ -112,10 +119,8 @@ class Attempt {
 
   /** Answers why the client is refused; then nothing is left of the attempt. */
   #logIn(): MaybePromise<Error | undefined> {
-    const { authorizer, connects, isClosed } = this.#context
-    const { client } = this.#credentials
-    // Without its CONNECT the client came before `protect`, or around it.
-    if (isClosed || !connects.delete(client)) return refusal('closed')
+    const { authorizer, isClosed } = this.#context
+    if (isClosed || this.#credentials.connect === undefined) return refusal('closed')
     const request = requestOf(this.#context, this.#credentials, this.#will)
     const known = authorizer.authenticateNow(request)
     return known === undefined ? this.#ask(request) : this.#admit(known.session)
@@ -205,16 +210,19 @@ function requestOf(
 ): ConnectRequest {
   const place = typeof mountpoint === 'function' ? mountpoint(client) : mountpoint
   if (typeof place !== 'string') throw new TypeError('"mountpoint" option must return a string')
-  const address = client.connDetails?.ipAddress ?? client.req?.socket?.remoteAddress ?? client.conn.remoteAddress
   return {
     mountpoint: place,
     clientId: client.id,
+    username,
+    password,
+    address: () => addressOf(client),
+    will: will && { topic: will.topic, ...factsOf(will) },
     provisional: true,
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    ...(address !== undefined && { address }),
-    ...(will !== undefined && { will: { topic: will.topic, ...factsOf(will) } }),
   }
+}
+
+function addressOf({ connDetails, req, conn }: BrokerClient): string | undefined {
+  return connDetails?.ipAddress ?? req?.socket?.remoteAddress ?? conn.remoteAddress
 }
 
 /** Asks the hook found in our place. Its error goes to aedes as it is, with the return code it carries. */

@@ -1,6 +1,6 @@
 import { nextTurn, TURN } from '../authorizer/turn.js'
 import type { Session } from '../authorizer/types.js'
-import type { BrokerClient, StoredClient } from './broker.js'
+import type { BrokerClient, Connect, StoredClient } from './broker.js'
 import { type Holding, type Ownership, ownerOf, type SessionOwner } from './owners.js'
 import type { Sleepers } from './sleepers.js'
 
@@ -70,8 +70,8 @@ export class Member implements Holding {
 /** Looks at all members within the time that a session outlives its connection. */
 const LOOKS = 2
 
-/** A connection, with the member whose it is. */
-type Marked = { [mark: symbol]: Member | undefined }
+/** A connection, with the member whose it is, or with the CONNECT of a client that is about to log in. */
+type Marked = { [mark: symbol]: Member | Connect | undefined }
 
 /**
  * The clients logged in, and which of them holds a client id. Every field and listener here is there for each of them.
@@ -103,14 +103,29 @@ export class Members {
     const members = this
     this.#onDrain = function (this: unknown): void {
       const member = (this as Marked)[members.#mark]
-      if (member !== undefined && isLeft(member)) members.end(member)
+      if (member instanceof Member && isLeft(member)) members.end(member)
     }
     this.#timer = setInterval(() => void this.#look(), lingerMs / LOOKS).unref()
   }
 
   /** The member a client is or was; its session refuses everything once it has ended. */
   of({ conn }: StoredClient & { readonly conn?: object }): Member | undefined {
-    return conn && (conn as Marked)[this.#mark]
+    const found = conn && (conn as Marked)[this.#mark]
+    return found instanceof Member ? found : undefined
+  }
+
+  /** Keeps the CONNECT of a client until it logs in: nothing else has the will before that is stored. */
+  expect({ conn }: BrokerClient, connect: Connect): void {
+    ;(conn as object as Marked)[this.#mark] = connect
+  }
+
+  /** The CONNECT of a client, once. */
+  expected({ conn }: BrokerClient): Connect | undefined {
+    const marked: Marked = conn as object as Marked
+    const found = marked[this.#mark]
+    if (found === undefined || found instanceof Member) return undefined
+    marked[this.#mark] = undefined
+    return found
   }
 
   bySession(session: Session): Member | undefined {

@@ -53,7 +53,7 @@ export class KeyedQueue {
 /** The last task of a key. Most tasks are done before anybody waits for them, and are spared a promise. */
 class Tail {
   #ended: Promise<void> | undefined
-  #resolve: () => void = () => {}
+  #resolve: (() => void) | undefined
 
   ended(): Promise<void> {
     this.#ended ??= new Promise(resolve => {
@@ -63,6 +63,6 @@ class Tail {
   }
 
   end(): void {
-    this.#resolve()
+    this.#resolve?.()
   }
 }

@@ -1,5 +1,6 @@
 import { denied } from '../acl/rule.js'
 import type { Denied, DenyReason } from '../acl/types.js'
+import { type AddressSource, addressFrom } from './address.js'
 import type { Settings } from './options.js'
 import { type CheckedRequest, checkRequest, type RefusedRequest } from './request.js'
 import type { ConnectRequest } from './types.js'
@@ -28,8 +29,9 @@ export class Attempt {
   readonly checked: CheckedRequest | RefusedRequest
   readonly startedAt: number
   readonly #settings: Settings
+  #address: AddressSource
   #stopped: Promise<Refused> | undefined
-  #resolve: (refused: Refused) => void = () => {}
+  #resolve: ((refused: Refused) => void) | undefined
   #hangUp: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
   #refused: Refused | undefined
@@ -37,8 +39,20 @@ export class Attempt {
   constructor(request: ConnectRequest, settings: Settings) {
     this.request = request
     this.#settings = settings
+    this.#address = request.address
     this.startedAt = settings.now()
     this.checked = checkRequest(request, settings.semantics === 'vernemq')
+  }
+
+  /** Where the client is, if it can be told. */
+  get address(): string | undefined {
+    this.#address = addressFrom(this.#address)
+    return this.#address
+  }
+
+  /** The same, or what is still to be asked. */
+  get addressSource(): AddressSource {
+    return this.#address
   }
 
   /** Why nothing may come of it any more. */
@@ -78,7 +92,7 @@ export class Attempt {
   stop(refused: Refused): void {
     if (this.#refused !== undefined) return
     this.#refused = refused
-    this.#resolve(refused)
+    this.#resolve?.(refused)
   }
 
   /** Lets go of the timer and the client's signal. */

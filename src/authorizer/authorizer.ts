@@ -100,7 +100,11 @@ class StoreAuthorizer implements Authorizer {
     this.#login = new Login(settings, this.#resolver, this.#sessions, this.#emitter)
     const watching = { decidesForMs: this.#trust.longestMs, sessions: () => this.#sessions.size }
     this.#unwatch = store.watch(event => this.#hear(event), watching)
-    const look = () => (settings.wasClockSet() && this.#cache.hasEnds ? this.#renew() : void this.#sessions.sweep())
+    const look = () => {
+      void this.#login.noteArrivals()
+      if (settings.wasClockSet() && this.#cache.hasEnds) this.#renew()
+      else void this.#sessions.sweep()
+    }
     this.#sweep = setInterval(look, Math.min(SWEEP_MS, staleWindowMs / 4, maxAgeMs / 4)).unref()
   }
 

@@ -3,6 +3,7 @@ import type { Principal } from '../acl/types.js'
 import { type GrowingCache, growingCache } from '../growing-cache.js'
 import { type Limiter, type LimiterLimits, MemoryLimiter } from '../store/limiter.js'
 import type { RecordStore } from '../store/types.js'
+import type { Placed } from './address.js'
 import { networkOf } from './network.js'
 import type { Settings } from './options.js'
 
@@ -33,20 +34,20 @@ export class Visitor {
   isKnown = false
   readonly #principal: Principal
   readonly #record: string
-  readonly #address: string | undefined
-  readonly #keys: Partial<Record<LimitName, string>> = {}
+  readonly #client: Placed
+  #keys: Partial<Record<LimitName, string>> | undefined
   #network: string | undefined
 
   /** @param record The record asked for, or the one that decides where there is one. */
-  constructor(principal: Principal, record: string, address: string | undefined) {
+  constructor(principal: Principal, record: string, client: Placed) {
     this.#principal = principal
     this.#record = record
-    this.#address = address
+    this.#client = client
   }
 
   /** Whether it is known where the client is: if not, those of different places cannot be told apart. */
   get isPlaced(): boolean {
-    return this.#address !== undefined
+    return this.#client.address !== undefined
   }
 
   /** Names the record and the place it is used from, for what a visitor who proved a password leaves in memory. */
@@ -57,12 +58,14 @@ export class Visitor {
 
   /** A key of fixed length, whatever names clients invent, that tells none of them. */
   keyOf(name: LimitName): string {
+    this.#keys ??= {}
     this.#keys[name] ??= hash('sha256', JSON.stringify([name, ...this.#partsOf(name)]), 'base64url')
     return this.#keys[name]
   }
 
   get #place(): string {
-    this.#network ??= this.#address === undefined ? '' : networkOf(this.#address)
+    const { address } = this.#client
+    this.#network ??= address === undefined ? '' : networkOf(address)
     return this.#network
   }
 
@@ -119,12 +122,15 @@ export class Guard {
     if (isOn) this.#known = this.#limiterOf(store, 'known', { points: 1, windowMs: knownMs, blockMs: knownMs })
   }
 
+  /** Whether nobody who has proved a password need be asked who he is: most logins come while nothing is refused. */
+  get isOpen(): boolean {
+    return this.#strangers.length === 0 || (this.#proven > 0 && this.#tries.size === 0)
+  }
+
   /** Whether even a proven password has to be asked for: because too many wrong ones were compared with it. */
   isShut(visitor: Visitor): boolean {
-    if (this.#strangers.length === 0) return false
+    if (this.isOpen) return false
     if (this.#proven === 0) return true
-    // Most logins are of proven passwords, while nothing is refused: they are spared the digests of their keys.
-    if (this.#tries.size === 0) return false
     const isKnown = this.#marks.has(visitor.trace)
     return this.#limitsFor(visitor, isKnown).some(
       ({ name }) => (this.#tries.get(visitor.keyOf(name)) ?? 0) >= this.#proven,

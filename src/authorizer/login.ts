@@ -2,9 +2,10 @@ import type { Denied, Principal } from '../acl/types.js'
 import { HashBusy, HashTimeout, RecordInvalid } from '../errors.js'
 import { createRefusalClock, type RefusalClock } from '../password/refusal.js'
 import { encodeRecordKey } from '../record/key.js'
-import { anonymousAccess, joinDetail, recordAccess } from './access.js'
+import { joinDetail } from './access.js'
 import type { Account } from './accounts.js'
-import { Attempt, clientGone, Refused } from './attempt.js'
+import { type Admission, Admissions } from './admission.js'
+import { Attempt, Refused } from './attempt.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
 import { Guard, Visitor } from './guard.js'
@@ -17,9 +18,6 @@ import type { Snapshot } from './session-context.js'
 import type { Sessions } from './sessions.js'
 import { LOGINS_A_TURN, Turns } from './turns.js'
 import type { AccessGranted, Authenticated, ConnectRequest } from './types.js'
-
-/** What a granted CONNECT becomes: an open session, or only the knowledge of what it may do. */
-type Admission<T> = (snapshot: Snapshot, attempt: Attempt) => T | Refused
 
 /** A password brought for an account, which need not exist. */
 interface Claim {
@@ -38,6 +36,7 @@ export class Login {
   readonly passwords: Passwords
   readonly rehasher: Rehasher
   readonly #guard: Guard
+  readonly #admissions: Admissions
   readonly #refusals: RefusalClock
   readonly #turns: Turns = new Turns(LOGINS_A_TURN)
   readonly #underWay: Set<Attempt> = new Set()
@@ -52,24 +51,30 @@ export class Login {
     this.passwords = new Passwords(settings)
     this.rehasher = new Rehasher(settings.rehash, settings.store, this.passwords, emitter)
     this.#guard = new Guard(settings)
+    this.#admissions = new Admissions(sessions, this.#guard, settings.now)
     this.#refusals = createRefusalClock({ capMs: settings.refusalCapMs, now: settings.now })
   }
 
   /** Judges a CONNECT and opens its session, if all that takes is known; `undefined` where it has to be asked or refused. */
   authenticateNow(request: ConnectRequest): Authenticated | undefined {
-    return this.#recall(new Attempt(request, this.#settings), this.#open)
+    return this.#recall(new Attempt(request, this.#settings), this.#admissions.openAgain)
   }
 
   /** Judges a CONNECT and opens its session. */
   async authenticate(request: ConnectRequest): Promise<Authenticated | Denied> {
     const attempt = new Attempt(request, this.#settings)
-    return this.#recall(attempt, this.#open) ?? this.#answer(attempt, this.#openUnlessStopped)
+    return this.#recall(attempt, this.#admissions.openAgain) ?? this.#answer(attempt, this.#admissions.open)
   }
 
   /** Judges a CONNECT whose session somebody else keeps. */
   async verify(request: ConnectRequest): Promise<AccessGranted | Denied> {
     const attempt = new Attempt(request, this.#settings)
-    return this.#recall(attempt, this.#access) ?? this.#answer(attempt, this.#access)
+    return this.#recall(attempt, this.#admissions.accessAgain) ?? this.#answer(attempt, this.#admissions.access)
+  }
+
+  /** Takes note of where clients have come from that were let in at once. */
+  noteArrivals(): Promise<void> {
+    return this.#admissions.arrivals.note()
   }
 
   /** Refuses all that is under way, and ends the threads. */
@@ -84,14 +89,14 @@ export class Login {
   #recall<T>(attempt: Attempt, admit: Admission<T>): T | undefined {
     const { request, checked } = attempt
     if (request.signal?.aborted || !checked.ok || checked.password === undefined) return undefined
-    const known = this.#resolver.held(checked.principal, {})
+    const known = this.#resolver.held(checked.principal, { now: attempt.startedAt })
     const account = known?.account
     if (known === undefined || account === undefined || account instanceof RecordInvalid) return undefined
-    const { name, visitor } = this.#claim(account, checked.password, attempt)
-    if (this.passwords.recall(name) !== true || this.#guard.isShut(visitor)) return undefined
-    if (attempt.startedAt >= account.endsAt) return undefined
-    this.#guard.passed(visitor)
-    const outcome = this.#admit({ ...known, account, compiled: account.compiled }, attempt, admit)
+    const name = this.passwords.nameOf(account.text, account.passhash, checked.password)
+    if (this.passwords.recall(name) !== true) return undefined
+    if (!this.#guard.isOpen && this.#guard.isShut(new Visitor(checked.principal, account.text, attempt)))
+      return undefined
+    const outcome = this.#admit(snapshotOf(known, account), attempt, admit)
     return outcome instanceof Refused ? undefined : outcome
   }
 
@@ -112,11 +117,8 @@ export class Login {
     }
   }
 
-  #report({ request, checked: { principal } }: Attempt, refused: Refused): void {
+  #report({ request: { via }, address, checked: { principal } }: Attempt, refused: Refused): void {
     const { decision, subject } = refused
-    const { via } = request
-    // One that is no text was refused for that.
-    const address = typeof request.address === 'string' ? request.address : undefined
     const detail = joinDetail(via, refused.detail)
     this.#sessions.denials.loose({ principal, action: 'connect', subject, decision, address, detail })
   }
@@ -136,7 +138,7 @@ export class Login {
         if (!isCurrent()) return undefined
         // From here to the open session nothing waits, so that no change can come in between.
         if (account instanceof Refused) return account
-        return this.#admit({ ...known, account, compiled: account.compiled }, attempt, admit)
+        return this.#admit(snapshotOf(known, account), attempt, admit)
       })
     } catch (error) {
       if (attempt.refused !== undefined) return attempt.refused
@@ -171,11 +173,11 @@ export class Login {
     return this.#settings.now() >= account.endsAt ? new Refused('expired') : account
   }
 
-  #claim(account: Account | undefined, password: string, { request, checked }: Attempt): Claim {
-    const { principal } = checked
+  #claim(account: Account | undefined, password: string, attempt: Attempt): Claim {
+    const { principal } = attempt.checked
     const record = account?.text ?? encodeRecordKey(principal)
     const name = this.passwords.nameOf(record, account?.passhash ?? '', password)
-    return { account, password, name, visitor: new Visitor(principal, record, request.address) }
+    return { account, password, name, visitor: new Visitor(principal, record, attempt) }
   }
 
   /** Why the hash of an account cannot be used, if it cannot. */
@@ -250,28 +252,6 @@ export class Login {
     return admit(snapshot, attempt)
   }
 
-  readonly #open = (snapshot: Snapshot, { request, checked: { principal } }: Attempt): Authenticated | Refused => {
-    if (!this.#sessions.succession.isOpenTo(principal, snapshot.account?.key)) return new Refused('client_id_taken')
-    const session = this.#sessions.open(principal, request.address, snapshot)
-    if (request.provisional !== true) session.confirm()
-    if (!request.signal?.aborted) return { allow: true, session }
-    // By whoever heard of the takeover.
-    session.close()
-    return clientGone()
-  }
-
-  /** An attempt that is given up before its answer is out leaves no session behind. */
-  readonly #openUnlessStopped = (snapshot: Snapshot, attempt: Attempt): Authenticated | Refused => {
-    const outcome = this.#open(snapshot, attempt)
-    if (!(outcome instanceof Refused)) void attempt.stopped.then(() => outcome.session.close())
-    return outcome
-  }
-
-  readonly #access = ({ account, compiled }: Snapshot, { checked: { principal } }: Attempt): AccessGranted => {
-    if (account === undefined) return anonymousAccess(principal, compiled)
-    return recordAccess(principal, account, this.#settings.now())
-  }
-
   /** Waits for the moment at which every refused login is told, so that its time does not tell why. */
   async #holdBack({ startedAt, stopped }: Attempt): Promise<void> {
     const delayMs = this.#refusals.delayFor(startedAt)
@@ -283,6 +263,10 @@ export class Login {
     await Promise.race([stopped, moment])
     clearTimeout(timer)
   }
+}
+
+function snapshotOf({ readAt, epoch }: Known, account: Account): Snapshot {
+  return { account, compiled: account.compiled, readAt, epoch }
 }
 
 function wrongPassword(account: Account | undefined): Refused {

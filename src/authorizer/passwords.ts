@@ -20,7 +20,8 @@ interface Flight {
 /** Judges passwords: by what was found out before, or by one hash for all who bring the same at the same time. */
 export class Passwords {
   readonly hasher: PasswordHasher
-  readonly #fingerprint: (...parts: readonly string[]) => string = createFingerprint()
+  /** Names a password that was brought for a hash of a record, and tells none of them. */
+  readonly nameOf: (record: string, passhash: string, password: string) => string = createFingerprint()
   readonly #proven: VerifiedPasswords
   /** Kept apart, so that guesses evict no proven password. */
   readonly #refuted: VerifiedPasswords
@@ -38,11 +39,6 @@ export class Passwords {
   /** Number of passwords remembered as right. */
   get proven(): number {
     return this.#proven.size
-  }
-
-  /** A name for a password that was brought for a hash of a record; it tells none of them. */
-  nameOf(record: string, passhash: string, password: string): string {
-    return this.#fingerprint(record, passhash, password)
   }
 
   /** Whether the password is right, where that was found out before. */
@@ -83,7 +79,7 @@ export class Passwords {
 
   #begin(name: string, { passhash }: Account, password: string, attempt: Attempt): Flight {
     const { mountpoint, username } = attempt.checked.principal
-    const { address } = attempt.request
+    const { address } = attempt
     const origin: HashOrigin = {
       address: address === undefined ? undefined : networkOf(address),
       account: JSON.stringify([mountpoint, username]),

@@ -54,7 +54,9 @@ export function checkRequest(request: ConnectRequest, isVernemq: boolean): Check
   const refuse = (reason: DenyReason, detail: string): RefusedRequest => ({ ok: false, principal, reason, detail })
   const problem = identityProblem(principal)
   if (problem !== undefined) return refuse('client_id_refused', problem)
-  if (address !== undefined && typeof address !== 'string') return refuse('client_id_refused', 'address is no text')
+  if (address !== undefined && typeof address !== 'string' && typeof address !== 'function') {
+    return refuse('client_id_refused', 'address is no text')
+  }
   if (request.username === undefined) {
     return password === undefined
       ? { ok: true, principal, password: undefined }

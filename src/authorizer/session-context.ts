@@ -23,3 +23,11 @@ export interface Snapshot {
   readonly readAt: number
   readonly epoch: Epoch
 }
+
+/** Records of a session that changes named, and that were not read since. */
+export interface Naming {
+  /** From when on everything is refused. */
+  readonly unreadFrom: number
+  /** Whether its exact record is among them. */
+  readonly isExact: boolean
+}

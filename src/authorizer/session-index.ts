@@ -34,8 +34,6 @@ export class SessionIndex {
   readonly #byClientId: PairMap<LiveSession> = new PairMap()
   /** Sessions that a `*` record may concern. Most usernames have one, which is held without a set around it. */
   readonly #byUsername: PairMap<LiveSession | Set<LiveSession>> = new PairMap()
-  /** Sessions that hold no client id yet. */
-  readonly #provisional: Set<LiveSession> = new Set()
   size = 0
 
   /** @param wildcard Whether there are `*` records at all. */
@@ -46,13 +44,8 @@ export class SessionIndex {
   /** The session that holds a client id. */
   holder({ mountpoint, clientId }: Principal): LiveSession | undefined {
     let session = this.#byClientId.get(mountpoint, clientId)
-    while (session !== undefined && this.#provisional.has(session)) session = session.older
+    while (session?.isProvisional) session = session.older
     return session
-  }
-
-  /** Whether a session is open and has not been given its client id. */
-  isProvisional(session: LiveSession): boolean {
-    return this.#provisional.has(session)
   }
 
   /** The sessions that depend on a record: an exact one also while it is absent. Anonymous ones depend on none. */
@@ -97,7 +90,6 @@ export class SessionIndex {
   add(session: LiveSession): void {
     const { mountpoint, clientId, username } = session.principal
     this.size++
-    this.#provisional.add(session)
     const latest = this.#byClientId.get(mountpoint, clientId)
     if (latest === undefined) this.#byClientId.set(mountpoint, clientId, session)
     else {
@@ -114,7 +106,7 @@ export class SessionIndex {
   /** Makes a session the holder of its client id. */
   hold(session: LiveSession): void {
     const { mountpoint, clientId } = session.principal
-    this.#provisional.delete(session)
+    session.isProvisional = false
     const latest = this.#byClientId.get(mountpoint, clientId)
     if (latest === session) return
     this.#unchain(session, mountpoint, clientId)
@@ -125,7 +117,6 @@ export class SessionIndex {
   remove(session: LiveSession): void {
     const { mountpoint, clientId, username } = session.principal
     this.size--
-    this.#provisional.delete(session)
     this.#unchain(session, mountpoint, clientId)
     const present = this.#byUsername.get(mountpoint, username)
     if (present === session) this.#byUsername.delete(mountpoint, username)

@@ -14,24 +14,17 @@ import type {
 import type { RecordKey } from '../record/types.js'
 import type { ChangeEffects } from '../store/types.js'
 import type { Account } from './accounts.js'
+import { type AddressSource, addressFrom } from './address.js'
 import type { Allowance } from './allowance.js'
 import { Grants } from './grants.js'
 import { appended, callAll, type Listeners, once, without } from './listener-list.js'
 import type { Known } from './record-cache.js'
-import type { SessionContext, Snapshot } from './session-context.js'
+import type { Naming, SessionContext, Snapshot } from './session-context.js'
 import type { Epoch, Notice } from './trust.js'
 import type { RevokeCause, Session, SessionChange } from './types.js'
 
 type ChangeListener = Parameters<Session['onChange']>[0]
 type RevokeListener = Parameters<Session['onRevoked']>[0]
-
-/** Records of a session that changes named, and that were not read since. */
-interface Naming {
-  /** From when on everything is refused. */
-  readonly unreadFrom: number
-  /** Whether its exact record is among them. */
-  readonly isExact: boolean
-}
 
 /** Of the few sessions whose signals are asked for. */
 const controllers: WeakMap<LiveSession, AbortController> = new WeakMap()
@@ -40,7 +33,7 @@ const NEVER = Number.POSITIVE_INFINITY
 
 export class LiveSession implements Session {
   readonly principal: Principal
-  readonly address: string | undefined
+  #address: AddressSource
   readonly #context: SessionContext
   #account: Account | undefined
   #compiled: CompiledAcl
@@ -60,17 +53,25 @@ export class LiveSession implements Session {
   denials: Allowance | undefined
   /** Counts how often a record of the session was named, so that a reading can tell whether it is the latest. */
   namings = 0
+  /** Kept for the index: whether it holds no client id yet. */
+  isProvisional = true
   /** Kept for the sweep: which sessions are read again before others. */
   spread = 0
 
-  constructor(principal: Principal, address: string | undefined, snapshot: Snapshot, context: SessionContext) {
+  constructor(principal: Principal, address: AddressSource, snapshot: Snapshot, context: SessionContext) {
     this.principal = principal
-    this.address = address
+    this.#address = address
     this.#context = context
     this.#account = snapshot.account
     this.#compiled = snapshot.compiled
     this.#readAt = snapshot.readAt
     this.#epoch = snapshot.epoch
+  }
+
+  get address(): string | undefined {
+    // Whatever the source keeps is let go of.
+    this.#address = addressFrom(this.#address)
+    return this.#address
   }
 
   get recordKey(): RecordKey | undefined {

@@ -3,6 +3,7 @@ import { RecordInvalid } from '../errors.js'
 import { encodeRecordKey } from '../record/key.js'
 import type { RecordKey } from '../record/types.js'
 import type { ChangeEffects } from '../store/types.js'
+import type { AddressSource } from './address.js'
 import { DenialReporter } from './denials.js'
 import { describeKey } from './describe.js'
 import type { Emitter } from './emitter.js'
@@ -90,7 +91,7 @@ export class Sessions implements SessionContext {
   }
 
   /** Opens a session. It has no client id before {@link confirm}. */
-  open(principal: Principal, address: string | undefined, snapshot: Snapshot): LiveSession {
+  open(principal: Principal, address: AddressSource, snapshot: Snapshot): LiveSession {
     const session = new LiveSession(principal, address, snapshot, this)
     session.spread = spreadOf(this.#opened++)
     this.#index.add(session)

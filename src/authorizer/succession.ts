@@ -66,8 +66,8 @@ export class Succession {
    */
   confirm(session: LiveSession): boolean | LiveSession {
     const { index, takeovers } = this.#parts
-    const { principal, recordKey, isEnded } = session
-    if (isEnded || !index.isProvisional(session)) return !isEnded
+    const { principal, recordKey, isEnded, isProvisional } = session
+    if (isEnded || !isProvisional) return !isEnded
     if (!this.isOpenTo(principal, recordKey)) return false
     const holder = index.holder(principal)
     index.hold(session)

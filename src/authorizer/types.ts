@@ -23,18 +23,21 @@ export interface WillFacts extends PublishFacts {
 /** What a broker knows when a CONNECT arrives. */
 export interface ConnectRequest {
   /** @default '' */
-  readonly mountpoint?: string
+  readonly mountpoint?: string | undefined
   /** Client id, as assigned by the broker where the client sent none. Empty, `*`, or holding U+0000 it is refused. */
   readonly clientId: string
   /** Left out when the CONNECT has no user name: an anonymous client. `''` is a user name. */
-  readonly username?: string
+  readonly username?: string | undefined
   /** As text or as bytes; bytes that are not UTF-8 are refused. */
-  readonly password?: string | Uint8Array
-  /** Remote address, for events, for turns among logins that need a hash, and for limits of failed logins. */
-  readonly address?: string
-  readonly will?: WillFacts
+  readonly password?: string | Uint8Array | undefined
+  /**
+   * Remote address, for events, for turns among logins that need a hash, and for limits of failed logins. As a function
+   * it is asked for when it is needed: of a client whose password was proven before, about a second after it was let in.
+   */
+  readonly address?: string | (() => string | undefined) | undefined
+  readonly will?: WillFacts | undefined
   /** Aborted when the client hangs up: the hash still waiting for a thread is then dropped. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /**
    * Opens a session that takes its client id from nobody before {@link Session.confirm}: for adapters that have to ask
    * elsewhere, e.g. other nodes, whether it may. Refused at once is whoever could not take it here.
@@ -119,7 +122,7 @@ export interface SessionChange {
  */
 export interface Session {
   readonly principal: Principal
-  /** Remote address as given to `authenticate`. */
+  /** Remote address as given to `authenticate`; `undefined` where none was, or it cannot be told any more. */
   readonly address: string | undefined
   /** Key of the record that decides: the exact one, or the `*` one. `undefined` for an anonymous client. */
   readonly recordKey: RecordKey | undefined

@@ -218,8 +218,10 @@ function lengthProblem(text: string): string | undefined {
 }
 
 function decodeUtf8(bytes: Uint8Array): string | undefined {
-  if (!isUtf8(bytes)) return undefined
-  return (bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).toString()
+  const view = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const text = view.toString()
+  // Whatever is none leaves this character.
+  return text.includes('\ufffd') && !isUtf8(bytes) ? undefined : text
 }
 
 function assertPasswordType(password: unknown): void {

@@ -4,7 +4,8 @@ const BLOCK_BYTES = 64
 const DIGEST_BYTES = 32
 
 /**
- * Makes a function that answers the HMAC-SHA-256 of a text (RFC 2104), as a string of 32 characters up to U+00FF.
+ * Makes a function that answers the HMAC-SHA-256 (RFC 2104) of a well-formed text, as a string of 32 characters up to
+ * U+00FF.
  *
  * By two digests of one call each: the object that `createHmac` makes for every value takes three times as long where
  * its code has left the caches, as at the login of one client among a thousand, and is more work for the garbage
@@ -17,9 +18,7 @@ export function createTextHmac(bytes: Uint8Array): (text: string) => string {
   const inner = padded(0x36).toString('latin1')
   const outer = Buffer.concat([padded(0x5c)], BLOCK_BYTES + DIGEST_BYTES)
   return text => {
-    // UTF-8 knows no unpaired surrogates, and would make one of all; in JSON they are told apart.
-    const message = text.isWellFormed() ? text : JSON.stringify(text)
-    outer.write(hash('sha256', inner + message, 'binary'), BLOCK_BYTES, 'binary')
+    outer.write(hash('sha256', inner + text, 'binary'), BLOCK_BYTES, 'binary')
     return hash('sha256', outer, 'binary')
   }
 }

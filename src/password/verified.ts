@@ -39,20 +39,16 @@ export interface VerifiedPasswords {
 }
 
 /**
- * Makes a function that names lists of texts, such as record key, hash and password, by HMAC-SHA-256 values under a
- * random key that exists nowhere else and ends with the process: nothing can be guessed from them without it.
+ * Makes a function that names a password brought for a hash of a record by an HMAC-SHA-256 value under a random key that
+ * exists nowhere else and ends with the process: nothing can be guessed from it without that.
  */
-export function createFingerprint(): (...parts: readonly string[]) => string {
+export function createFingerprint(): (record: string, passhash: string, password: string) => string {
   const hmac = createTextHmac(randomBytes(64))
-  return (...parts) => {
-    let lengths = ''
-    let texts = ''
-    for (const part of parts) {
-      lengths += `${part.length} `
-      texts += part
-    }
-    // Lengths first, so that no two lists run together.
-    return hmac(`${lengths}:${texts}`)
+  return (record, passhash, password) => {
+    // Lengths first, so that the end of one text and the beginning of the next are not taken for each other.
+    const text = `${record.length} ${passhash.length}:${record}${passhash}${password}`
+    // UTF-8 makes one of all unpaired surrogates. JSON does not, and begins with a quotation mark.
+    return hmac(text.isWellFormed() ? text : JSON.stringify(text))
   }
 }
 

@@ -17,8 +17,8 @@ function memory(options?: VerifiedPasswordsOptions) {
   const verified = createVerifiedPasswords(options)
   const nameOf = createFingerprint()
   return {
-    has: (...parts: readonly string[]) => verified.has(nameOf(...parts)),
-    add: (...parts: readonly string[]) => verified.add(nameOf(...parts)),
+    has: (...of: Parameters<typeof nameOf>) => verified.has(nameOf(...of)),
+    add: (...of: Parameters<typeof nameOf>) => verified.add(nameOf(...of)),
     clear: () => verified.clear(),
     get size() {
       return verified.size
