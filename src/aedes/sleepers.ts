@@ -62,6 +62,11 @@ export class Sleepers {
     return [...this.#ends].filter(([, endsAt]) => now >= endsAt).map(([clientId]) => clientId)
   }
 
+  /** Client ids of the sessions whose accounts are to end. */
+  ending(): readonly string[] {
+    return [...this.#ends.keys()]
+  }
+
   delete(clientId: string): void {
     this.#ends.delete(clientId)
     this.#tidiedBy.delete(clientId)

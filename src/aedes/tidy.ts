@@ -1,6 +1,7 @@
 import { Tally } from '../authorizer/tally.js'
 import { Turns } from '../authorizer/turns.js'
 import type { Access } from '../authorizer/types.js'
+import { watchWallClock } from '../authorizer/wall-clock.js'
 import type { ChangeEffects } from '../store/types.js'
 import { accountJudge, isGone } from './account.js'
 import type { QueuedPacket } from './broker.js'
@@ -17,6 +18,8 @@ const SESSIONS_A_TURN = 8
 
 /** How often it is looked whether accounts of stored sessions have ended or may have changed, in milliseconds. */
 const LOOK_MS = 1_000
+/** After how many looks the authorizer, which looks as often, has noticed too that the clock of the system was set. */
+const LOOKS_TO_WAIT = 2
 
 /**
  * Follows the changes and the ends of records for sessions whose clients are away: what the rules no longer cover
@@ -58,7 +61,11 @@ export function tidyUp(context: Context): () => void {
     if (event.type === 'unknown') suspects.all()
     return event.type === 'changed' ? tidy(context.sleepers.concernedBy(event.key)) : undefined
   })
+  const wasClockSet = watchWallClock(() => performance.now())
+  let looksToWait = 0
   const timer = setInterval(() => {
+    if (wasClockSet()) looksToWait = LOOKS_TO_WAIT
+    else if (looksToWait > 0 && --looksToWait === 0) tidy(context.sleepers.ending())
     tidy(context.sleepers.overdue())
     if (context.authorizer.freshness().state === 'live') void suspects.run()
   }, LOOK_MS).unref()

@@ -1,5 +1,5 @@
 import { createMemoryStore, type RecordStore, type StoreEvent, type StoreListener } from 'mqtt-warden'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { eventually } from '../helpers/eventually.js'
 import { persistences, withRedisServer } from './persistences.js'
 import { account, client, collect, connectPacket, key, onEnd, raw, rawClient, type Stage, stage } from './setup.js'
@@ -66,6 +66,17 @@ describe.each(persistences)('a session in $kind whose client is away', ({ option
     await eventually(async () => (await storedOf(ground, 's1')).length === 0, 'the subscriptions are removed')
     await eventually(async () => (await queueOf(ground, 's1')).length === 0, 'the queue is empty')
     expect(ground.faults).toEqual([])
+  })
+
+  it('goes when its account ends because the clock of the system is set', async () => {
+    const expiresAt = Math.ceil(Date.now() / 1_000) + 7_200
+    const ending = [[key('sensor'), { ...account([], ['a', 'b', 'c']), expiresAt }], records[1]] as const
+    const ground = await asleepOn(createMemoryStore(ending), 's1')
+    const { now } = Date
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now.call(Date) + 7_200_000)
+    onTestFinished(() => clock.mockRestore())
+    await eventually(async () => (await storedOf(ground, 's1')).length === 0, 'the subscriptions are removed')
+    await eventually(async () => (await queueOf(ground, 's1')).length === 0, 'the queue is empty')
   })
 
   it('is told of in the receipt of the change, with what was taken away', async () => {
