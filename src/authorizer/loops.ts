@@ -185,7 +185,8 @@ export class LoopWatch {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const last = Date.now()
       const held = readBout(text)
-      const isOn = held !== undefined && last - held.last <= loopWindowMs
+      // One of the future was counted before the clock of the system was set back.
+      const isOn = held !== undefined && Math.abs(last - held.last) <= loopWindowMs
       const { untold } = bout
       const count = (isOn ? held.count : 0) + untold
       const since = isOn ? Math.min(held.since, last) : last - (this.#now() - bout.since)

@@ -6,7 +6,7 @@ import {
   type Session,
   type TakeoverEvent,
 } from 'mqtt-warden'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createClock } from '../helpers/clock.js'
 import { eventually } from '../helpers/eventually.js'
 import { authorizerOf, connectOf, heard, idle, keyOf, logIn, reasonOf, recordOf, SteppedStore } from './support.js'
@@ -87,6 +87,18 @@ describe('an account that is connected twice', () => {
     expect(loops.flat()).toHaveLength(1)
     expect(loops.flat()[0]).toMatchObject({ kind: 'takeover', count: expect.any(Number) })
     expect([...loops.flat()[0]!.addresses].sort()).toEqual(['10.0.0.1', '10.0.0.2'])
+  })
+
+  it('is told again although the clock of the system was set back', async () => {
+    const authorizer = authorizerOf(createMemoryStore([[keyOf('c'), recordOf()]]), { loopThreshold: 3 })
+    const loops = heard(authorizer, 'loop')
+    for (let turn = 0; turn < 4; turn++) await take(authorizer, '10.0.0.1')
+    expect(loops).toHaveLength(1)
+    const { now } = Date
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now.call(Date) - 3_600_000)
+    onTestFinished(() => clock.mockRestore())
+    for (let turn = 0; turn < 4; turn++) await take(authorizer, '10.0.0.1')
+    expect(loops).toHaveLength(2)
   })
 
   it('is recognised alone when the shared state fails', async () => {
