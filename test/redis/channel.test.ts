@@ -144,8 +144,12 @@ describe('a Redis store that hears through a channel', () => {
     await old.stop()
   })
 
-  it('warns who wrote where the others could not be told', async () => {
-    await tool.call('ACL', 'SETUSER', 'mute', 'on', '>secret', ...RULES, '-publish', '-spublish')
+  it.each([
+    ['neither kind of channel', ['-publish', '-spublish']],
+    // Others listen to sharded channels only.
+    ['no sharded channel', ['-spublish']],
+  ])('warns who wrote where the others could not be told: %s', async (_, without) => {
+    await tool.call('ACL', 'SETUSER', 'mute', 'reset', 'on', '>secret', ...RULES, ...without)
     const store = channelStore(`redis://mute:secret@127.0.0.1:${server.port}`)
     const { warnings } = await store.put(KEY, recordOf('a'))
     expect(warnings).toEqual([expect.stringContaining('other processes were not told')])
