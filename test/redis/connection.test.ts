@@ -97,7 +97,7 @@ describe('a lane', () => {
 
   it('does not hand out again a connection that was given up, though its end is not announced yet', async () => {
     const { state, attempt } = opening()
-    const lane = new Lane(attempt, new Backoff(5, 50))
+    const lane = new Lane(attempt, new Backoff(0, 0))
     const first = await lane.acquire(TIMEOUT_MS)
     first.destroy(GIVEN_UP)
     const second = await lane.acquire(TIMEOUT_MS)

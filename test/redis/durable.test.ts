@@ -10,13 +10,16 @@ const KEY = key('1528361231', '101')
 let server: RedisServer
 let replica: RedisServer
 let admin: Redis
-const stores = new Stores({ commandTimeoutMs: 500 })
+const stores = new Stores({ commandTimeoutMs: 2_000 })
 
 beforeAll(async () => {
   server = await startRedisServer()
   replica = await startRedisServer(['--replicaof', '127.0.0.1', String(server.port)])
   admin = new Redis(server.port)
-  await eventually(async () => (await admin.info('replication')).includes('state=online'), 'the replica follows')
+  await eventually(async () => {
+    await admin.set('probe', '')
+    return (await admin.wait(1, 1_000)) === 1
+  }, 'the replica answers')
 })
 afterAll(async () => {
   await stores.close()
