@@ -37,7 +37,7 @@ export class Arrivals {
   }
 
   #note(session: LiveSession): void {
-    const { account, principal } = session
-    if (account !== undefined) this.#guard.passed(new Visitor(principal, account.text, session))
+    const { account, principal, isEnded } = session
+    if (account !== undefined && !isEnded) this.#guard.passed(new Visitor(principal, account.text, session))
   }
 }
