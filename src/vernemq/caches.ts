@@ -23,10 +23,14 @@ class NodeCache {
     this.#report = report
   }
 
-  /** Resolves when a call that began after this moment has cleared the cache, or when clearing has failed once. */
+  /**
+   * Resolves when a call that began after this moment has cleared the cache, or when clearing has failed once. While it
+   * fails anyway, at once: what there is to do on the other nodes must not wait for the next try.
+   */
   clear(): Promise<void> {
     const number = ++this.#wanted
     if (!this.#isRunning) void this.#run()
+    else if (this.state === 'failing') return Promise.resolve()
     return new Promise(resolve => this.#waiting.push({ number, resolve }))
   }
 
@@ -86,7 +90,7 @@ export class NodeCaches {
     this.#nodes = admin.nodes.map(node => new NodeCache(node, admin, signal, report))
   }
 
-  /** Resolves when every node has been cleared since, or has failed once. */
+  /** Resolves when every node has been cleared since, or fails. */
   async clear(): Promise<void> {
     await Promise.all(this.#nodes.map(node => node.clear()))
   }

@@ -25,7 +25,7 @@ const SEVERITY: Readonly<Record<Change, number>> = { none: 0, widened: 1, narrow
  * When a record changes, the webhook cache of every node is cleared; then its clients are disconnected if the record or
  * its password is gone, or have their subscriptions judged anew if it allows less. Both are done once more after
  * `responseTimeoutMs`, since until then VerneMQ may take in what was answered by the older record; a client with a new
- * password is thus disconnected twice. What fails is tried again with growing pauses. A record that ends by its own
+ * password is thus disconnected twice. Where a cache could not be cleared, once more when it has run out. What fails is tried again with growing pauses. A record that ends by its own
  * `expires_at` counts as a change, if it was seen.
  *
  * The receipt of a write counts, in the row of the server that did it, the clients that VerneMQ was told to disconnect
@@ -100,6 +100,7 @@ class Enforcement implements VernemqEnforcement {
       confirmTimeoutMs,
       takeoverMs,
       hearMs: () => authorizer.freshness().boundMs,
+      cacheMs: () => (this.#caches.areClear ? 0 : this.#cacheSeconds * 1_000),
       reportSilent: ids => {
         for (const id of ids) {
           const error = new Error(`webhook server ${id} did not confirm`)
@@ -113,10 +114,8 @@ class Enforcement implements VernemqEnforcement {
     })
     this.#ready = { promise, resolve }
     this.#unwatch = authorizer.store.watch(event => this.#hear(event))
-    this.#every(probeMs, () => {
-      this.#records.followClock()
-      return this.#caches.probe()
-    })
+    this.#every(probeMs, () => this.#caches.probe())
+    this.#every(probeMs, async () => this.#records.followClock())
     if (peers !== undefined) {
       void this.#shift.join()
       this.#every(takeoverMs / 3, () => this.#shift.join())
@@ -129,19 +128,18 @@ class Enforcement implements VernemqEnforcement {
 
   freshness(): VernemqFreshness {
     const { peers, confirmTimeoutMs, takeoverMs, responseTimeoutMs } = this.#settings
-    const { areClear, isReachable } = this.#caches
     const terms = {
-      hearMs: this.#authorizer.freshness().boundMs,
+      hearMs: this.#context.hearMs(),
       confirmMs: peers === undefined ? 0 : confirmTimeoutMs,
       takeoverMs: peers === undefined ? 0 : takeoverMs,
       responseTimeoutMs,
       // Caches are cleared side by side; a client is looked for on one node after the other.
       adminMs: this.#admin.timeoutMs * (1 + this.#admin.nodes.length),
-      cacheMs: areClear ? 0 : this.#cacheSeconds * 1_000,
+      cacheMs: this.#context.cacheMs(),
     }
     const boundMs = Object.values(terms).reduce((sum, ms) => sum + ms, 0)
     return {
-      boundMs: isReachable ? boundMs : Number.POSITIVE_INFINITY,
+      boundMs: this.#caches.isReachable ? boundMs : Number.POSITIVE_INFINITY,
       terms,
       nodes: this.#caches.states(),
       pending: this.#clients.pending + this.#lists.pending,

@@ -41,6 +41,8 @@ export interface TaskContext {
   readonly takeoverMs: number
   /** How long a server that is silent may go on deciding by what it knew. */
   hearMs(): number
+  /** How long a node whose cache cannot be cleared may go on repeating grants. */
+  cacheMs(): number
   reportSilent(ids: readonly string[]): void
 }
 
@@ -50,8 +52,8 @@ type Waiting = (effects: ChangeEffects) => void
 const PRECEDENCE_MS = 200
 
 /**
- * One change being carried out: by one of the servers, in two passes, and again if it happens anew meanwhile. A server
- * that does not have the work stands by until it is done, and takes it over when it is dropped.
+ * One change being carried out: by one of the servers, in two passes or more, and again if it happens anew meanwhile. A
+ * server that does not have the work stands by until it is done, and takes it over when it is dropped.
  */
 export class Task {
   readonly #undertaking: Undertaking
@@ -119,7 +121,9 @@ export class Task {
     const isAllConfirmed = await this.#confirmed(plan)
     const lateMs = [responseTimeoutMs, ...(isAllConfirmed ? [] : [this.#context.hearMs() + responseTimeoutMs])]
     firstPassDone(await this.#pass(1))
-    for (const [index, ms] of lateMs.entries()) {
+    const cacheMs = this.#context.cacheMs()
+    if (cacheMs > 0) lateMs.push(cacheMs + responseTimeoutMs)
+    for (const [index, ms] of lateMs.sort((a, b) => a - b).entries()) {
       await this.#hold(plan.work, changedAt + ms)
       if (this.#isTouched || signal.aborted) return false
       await this.#pass(index + 2)

@@ -70,6 +70,20 @@ describe('caching by VerneMQ', () => {
     expect(await header(server.handler, 'b')).toBe('max-age=60')
   })
 
+  it('lets nobody stay who came in again by the cache of a node that is out of reach', async () => {
+    const { cluster, store } = await play([[K1, allows(['a'])]], { cacheSeconds: 2 })
+    const [, node2] = cluster.nodes
+    await node2!.connect(C1)
+    await node2!.stop()
+    await store.delete(K1)
+    const passes = () => cluster.callsOf('session/disconnect').length
+    await eventually(() => passes() === 2, 'what was answered late is dealt with too')
+    expect(cluster.isOnline('c1')).toBe(false)
+    expect(await node2!.connect(C1)).toBe(true)
+    await eventually(() => !cluster.isOnline('c1'), 'the client is cut once the cache has run out')
+    expect(await node2!.connect(C1)).toBe(false)
+  })
+
   it('is left out while changes are not heard, and what is cached is cleared', async () => {
     const { store, listeners } = watched([[K1, allows(['a'])]])
     const { server, cluster } = await play([], { store, cacheSeconds: 60 })

@@ -52,6 +52,22 @@ describe('what fails', () => {
     ])
   })
 
+  it('keeps nobody waiting: a client is cut while the cache of a node that is away waits for its next try', async () => {
+    const { store, cluster, server } = await play([[K1, allows(['a'])]])
+    const [node1, node2] = cluster.nodes
+    await node1!.connect(C1)
+    await node2!.stop()
+    const tries = () => server.faults.filter(({ what }) => what === 'cache').length
+    // The sixth failure is followed by a pause of 1.6 s at least; after an hour it would be 15 s to 30 s.
+    await store.put(keyOf('other'), allows([]))
+    await eventually(() => tries() === 6, 'the node was tried six times')
+    await store.delete(K1)
+    expect([cluster.isOnline('c1'), tries()]).toEqual([false, 6])
+    expect(server.enforcement.freshness().nodes[1]!.state).toBe('failing')
+    await node2!.listen()
+    await eventually(() => server.enforcement.freshness().nodes[1]!.state === 'clear', 'the node is cleared at last')
+  })
+
   it('makes the bound infinite when no node answers', async () => {
     const { store, cluster, server } = await play([[K1, allows(['a'])]])
     expect(server.enforcement.freshness()).toMatchObject({
