@@ -170,7 +170,7 @@ class HttpAdmin implements VernemqAdmin {
       })
       text = await response.text()
     } catch (cause) {
-      throw new VernemqAdminFailed(`${what} got no answer`, { node, cause })
+      throw new VernemqAdminFailed(`${what} got no answer: ${reasonOf(cause)}`, { node, cause })
     }
     if (response.status !== 200) throw new VernemqAdminFailed(`${what} answered ${response.status}`, { node })
     try {
@@ -179,6 +179,13 @@ class HttpAdmin implements VernemqAdmin {
       throw new VernemqAdminFailed(`${what} answered no JSON`, { node, cause })
     }
   }
+}
+
+/** `fetch` says only that it failed, and keeps why as the cause, which may have no words but a code. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { cause, message, name, code } = error as Error & { code?: unknown }
+  return cause instanceof Error ? reasonOf(cause) : message || String(code ?? name)
 }
 
 function checkNodes(nodes: unknown): readonly string[] {
