@@ -10,8 +10,8 @@ const INLINE = 'bcryptjs inline'
 const MANY = 1_000
 const FEW = 200
 /** Reconnects of a thousand; those before that are not counted, the first logins among them. */
-const ROUNDS = 31
-const STORMS_BEFORE = 5
+const ROUNDS = 61
+const STORMS_BEFORE = 10
 /** Storms of a few first logins, each against brokers that are new. */
 const FEW_ROUNDS = 3
 /** When a thousand clients of a broker that hashes on its main thread are given up. */
@@ -78,7 +78,7 @@ function columnOf(count: number, what: string): string {
 async function firstLogins(sheet: Sheet, subject: string, kind: BrokerKind, count: number): Promise<void> {
   const site = await Site.open(kind)
   try {
-    const seen = await site.storm(count, subject === INLINE && count === MANY ? INLINE_LIMIT_MS : undefined)
+    const seen = await site.storm(count, subject === INLINE && count === MANY ? { limitMs: INLINE_LIMIT_MS } : {})
     sheet.note(subject, columnOf(count, FIRST), seen)
     if (count === MANY) sheet.follow(`${subject}, ${FIRST}`, seen)
   } finally {
@@ -96,11 +96,11 @@ async function reconnects(sheet: Sheet): Promise<void> {
   const sites = [[NONE, none] as const, [OWN, own] as const]
   try {
     for (let storms = 0; storms < STORMS_BEFORE; storms++) {
-      for (const [, site] of sites) await site.storm(MANY)
+      for (const [, site] of sites) await site.storm(MANY, { isAwake: true })
     }
     for (let round = 0; round < ROUNDS; round++) {
       for (const [subject, site] of round % 2 === 0 ? sites : sites.toReversed()) {
-        const seen = await site.storm(MANY)
+        const seen = await site.storm(MANY, { isAwake: true })
         sheet.note(subject, columnOf(MANY, PROVEN), seen)
         if (round === 0) sheet.follow(subject === OWN ? `${OWN}, proven` : NONE, seen)
       }
@@ -141,7 +141,7 @@ function budgets(samples: readonly Sample[]): Budget[] {
       whenMissed: 'a login proves the password by an HMAC, opens a session and settles who owns the client id.',
     }),
     told(
-      'the same: processor time of the broker a login, connecting included; share that it takes without auth',
+      'the same: processor time of the broker a login, connecting included (addresses are noted a second later); share that it takes without auth',
       `${figure(CPU, proven, OWN)}; ${showSpread(ratio(of(CPU, proven, NONE), of(CPU, proven, OWN)), '×')}`,
       `${NONE} ${figure(CPU, proven, NONE)}`,
     ),

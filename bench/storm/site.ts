@@ -63,12 +63,12 @@ export class Site {
   }
 
   /** Resolves with what became of the clients, the broker and the bystanders. */
-  async storm(count: number, limitMs = LIMIT_MS): Promise<Observation> {
+  async storm(count: number, { limitMs = LIMIT_MS, isAwake = false } = {}): Promise<Observation> {
     await this.#bystanders.ask('reset')
     await this.#broker.ask('watch')
     const before = await this.#broker.ask<number>('cpu')
     const clients = clientsOf(count, 'device')
-    const seen = await storm({ port: this.#port, clients, limitMs })
+    const seen = await storm({ port: this.#port, clients, limitMs, isAwake })
     const bystanders = await this.#bystanders.ask<Observation['bystanders']>('report')
     const delays = await this.#delays()
     if (delays === undefined) {

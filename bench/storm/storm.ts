@@ -15,20 +15,22 @@ export interface StormOptions {
   readonly clients: readonly Credentials[]
   /** After this long it is given up, in milliseconds. */
   readonly limitMs: number
+  /** Whether this process is not to sleep meanwhile. */
+  readonly isAwake: boolean
 }
 
 /** A client that failed comes back after one to two seconds, as client libraries do. */
 const RETRY_MS = 1_000
 
 /** Lets all clients connect at once. Resolves when the last is logged in, and every connection is gone again. */
-export async function storm({ port, clients, limitMs }: StormOptions): Promise<Storm> {
+export async function storm({ port, clients, limitMs, isAwake }: StormOptions): Promise<Storm> {
   const startedAt = performance.now()
   const seconds = () => (performance.now() - startedAt) / 1_000
   const connectedAt: number[] = []
   const open = new Set<RawClient>()
   let failures = 0
   let isOver = false
-  keepAwake(() => isOver)
+  if (isAwake) keepAwake(() => isOver)
   await new Promise<void>(resolve => {
     const timer = setTimeout(resolve, limitMs)
     const attempt = (credentials: Credentials, at: number): void => {

@@ -26,7 +26,10 @@ export function preConnectHook(context: Context): Hooks['preConnect'] {
       // With `false` and no error the socket would stay open for good.
       done: ({ error, value }) => {
         if (error === undefined && value === true) callback(null, true)
-        else callback(toError(error, 'preConnect'))
+        else {
+          context.members.expected(client)
+          callback(toError(error, 'preConnect'))
+        }
       },
       fault: error => context.fault(error, 'preConnect'),
       deadlineMs: context.settings.deadlineMs,

@@ -114,7 +114,7 @@ export class Members {
     return found instanceof Member ? found : undefined
   }
 
-  /** Keeps the CONNECT of a client until it logs in: nothing else has the will before that is stored. */
+  /** Keeps the CONNECT of a client, password included, until it logs in: nothing else has the will before that is stored. */
   expect({ conn }: BrokerClient, connect: Connect): void {
     ;(conn as object as Marked)[this.#mark] = connect
   }

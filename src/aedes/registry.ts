@@ -86,8 +86,9 @@ export class OwnerRegistry {
   #replace<T>(local: LocalState, clientId: string, rule: Rule<T>, triesLeft: number = MAX_TRIES): MaybePromise<T> {
     const [space, name] = this.#placeOf(clientId)
     const held = local.get(space, name) as Entry | undefined
-    return whenKnown(rule(ownershipOf(held)), ({ outcome, entry }) => {
-      if (local.get(space, name) !== held) {
+    const ruled = rule(ownershipOf(held))
+    return whenKnown(ruled, ({ outcome, entry }) => {
+      if (ruled instanceof Promise && local.get(space, name) !== held) {
         if (triesLeft === 1) throw changedAgain(clientId)
         return this.#replace(local, clientId, rule, triesLeft - 1)
       }

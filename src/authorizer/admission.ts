@@ -33,12 +33,12 @@ export class Admissions {
     return { allow: true, session }
   }
 
-  readonly openAgain: Admission<Authenticated> = (snapshot, attempt) => {
+  readonly openRecalled: Admission<Authenticated> = (snapshot, attempt) => {
     const { addressSource } = attempt
     const session = this.#open(snapshot, attempt, addressSource)
     if (session instanceof Refused) return session
     if (typeof addressSource === 'function') this.arrivals.add(session)
-    else this.#known(snapshot, attempt)
+    else this.#noteVisit(snapshot, attempt)
     return { allow: true, session }
   }
 
@@ -46,12 +46,12 @@ export class Admissions {
     return account === undefined ? anonymousAccess(principal, compiled) : recordAccess(principal, account, this.#now())
   }
 
-  readonly accessAgain: Admission<AccessGranted> = (snapshot, attempt) => {
-    this.#known(snapshot, attempt)
+  readonly accessRecalled: Admission<AccessGranted> = (snapshot, attempt) => {
+    this.#noteVisit(snapshot, attempt)
     return this.access(snapshot, attempt)
   }
 
-  #known({ account }: Snapshot, attempt: Attempt): void {
+  #noteVisit({ account }: Snapshot, attempt: Attempt): void {
     if (account !== undefined) this.#guard.passed(new Visitor(attempt.checked.principal, account.text, attempt))
   }
 

@@ -2,7 +2,7 @@ import { type Guard, Visitor } from './guard.js'
 import type { LiveSession } from './session.js'
 import { nextTurn } from './turn.js'
 
-/** Most that are kept; for who comes beyond, it is done at once. */
+/** Most that are kept; for who comes beyond, it is noted at once. */
 const MAX_KEPT = 50_000
 
 /** Taken note of in one turn of the event loop. */
@@ -16,6 +16,7 @@ const NOTED_A_TURN = 64
 export class Arrivals {
   readonly #guard: Guard
   #sessions: LiveSession[] = []
+  #isNoting = false
 
   constructor(guard: Guard) {
     this.#guard = guard
@@ -28,16 +29,24 @@ export class Arrivals {
 
   /** Takes note of all that have come so far. */
   async note(): Promise<void> {
+    if (this.#isNoting) return
+    this.#isNoting = true
     const sessions = this.#sessions
-    this.#sessions = []
-    for (const [at, session] of sessions.entries()) {
-      if (at > 0 && at % NOTED_A_TURN === 0) await nextTurn()
-      this.#note(session)
+    for (let noted = 0; noted < sessions.length; noted += NOTED_A_TURN) {
+      if (noted > 0) await nextTurn()
+      for (const session of sessions.slice(noted, noted + NOTED_A_TURN)) this.#note(session)
     }
+    this.#sessions = []
+    this.#isNoting = false
+  }
+
+  clear(): void {
+    this.#sessions.length = 0
   }
 
   #note(session: LiveSession): void {
-    const { account, principal, isEnded } = session
-    if (account !== undefined && !isEnded) this.#guard.passed(new Visitor(principal, account.text, session))
+    const { account, principal, address } = session
+    if (account !== undefined && address !== undefined)
+      this.#guard.passed(new Visitor(principal, account.text, session))
   }
 }

@@ -78,6 +78,8 @@ export class Attempt {
 
   /** It has to wait: from now on it may be stopped by the clock, and by the client. */
   begin(): void {
+    // As long as there is a connection that can tell it.
+    this.#address = addressFrom(this.#address)
     const { signal } = this.request
     const { connectTimeoutMs } = this.#settings
     const late = () => this.stop(new Refused('deadline', `after ${connectTimeoutMs} ms`))

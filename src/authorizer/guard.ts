@@ -97,10 +97,14 @@ export class Guard {
   readonly #blocks: GrowingCache<Block>
   /** Wrong passwords compared with what was proven while refusing, by the key that refuses. */
   readonly #tries: GrowingCache<number>
+  /** When the last of them is forgotten: of those that nobody asks for, the cache itself takes no note. */
+  #triesUntil = Number.NEGATIVE_INFINITY
+  readonly #now: () => number
   /** Ways to refuse those whose passwords are being judged, by key. */
   readonly #underWay: Map<string, Set<() => void>> = new Map()
 
   constructor({ throttle, store, now }: Pick<Settings, 'throttle' | 'store' | 'now'>) {
+    this.#now = now
     const limit = (name: LimitName, limits: LimiterLimits | undefined): Limit[] =>
       limits === undefined ? [] : [{ name, limits, limiter: this.#limiterOf(store, name, limits) }]
     this.#strangers = [
@@ -122,14 +126,14 @@ export class Guard {
     if (isOn) this.#known = this.#limiterOf(store, 'known', { points: 1, windowMs: knownMs, blockMs: knownMs })
   }
 
-  /** Whether nobody who has proved a password need be asked who he is: most logins come while nothing is refused. */
-  get isOpen(): boolean {
-    return this.#strangers.length === 0 || (this.#proven > 0 && this.#tries.size === 0)
+  /** Whether a proven password suffices, whoever brings it: most logins come while nobody guesses. */
+  isQuiet(now: number = this.#now()): boolean {
+    return this.#strangers.length === 0 || (this.#proven > 0 && now > this.#triesUntil)
   }
 
   /** Whether even a proven password has to be asked for: because too many wrong ones were compared with it. */
   isShut(visitor: Visitor): boolean {
-    if (this.isOpen) return false
+    if (this.isQuiet()) return false
     if (this.#proven === 0) return true
     const isKnown = this.#marks.has(visitor.trace)
     return this.#limitsFor(visitor, isKnown).some(
@@ -160,7 +164,9 @@ export class Guard {
   /** A login was refused by a block, and its password was none that was proven before. */
   missed({ key, limit }: Block): void {
     const tries = (this.#tries.get(key) ?? 0) + 1
-    this.#tries.set(key, tries, { ttl: limit.limits.blockMs, noUpdateTTL: true })
+    const { blockMs } = limit.limits
+    this.#tries.set(key, tries, { ttl: blockMs, noUpdateTTL: true })
+    this.#triesUntil = Math.max(this.#triesUntil, this.#now() + blockMs)
   }
 
   /**
@@ -198,8 +204,14 @@ export class Guard {
     const { trace } = visitor
     if (this.#marks.has(trace)) return
     this.#marks.set(trace, true)
-    // A limiter of a store is not to reject; one that does all the same has only not counted.
-    this.#known.spend(visitor.keyOf('own')).catch(() => {})
+    void this.#spend(this.#known, visitor.keyOf('own'))
+  }
+
+  /** A limiter of a store is not to fail; one that does all the same has only not counted. */
+  async #spend(limiter: Limiter, key: string): Promise<void> {
+    try {
+      await limiter.spend(key)
+    } catch {}
   }
 
   close(): void {

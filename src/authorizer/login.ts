@@ -57,19 +57,19 @@ export class Login {
 
   /** Judges a CONNECT and opens its session, if all that takes is known; `undefined` where it has to be asked or refused. */
   authenticateNow(request: ConnectRequest): Authenticated | undefined {
-    return this.#recall(new Attempt(request, this.#settings), this.#admissions.openAgain)
+    return this.#recall(new Attempt(request, this.#settings), this.#admissions.openRecalled)
   }
 
   /** Judges a CONNECT and opens its session. */
   async authenticate(request: ConnectRequest): Promise<Authenticated | Denied> {
     const attempt = new Attempt(request, this.#settings)
-    return this.#recall(attempt, this.#admissions.openAgain) ?? this.#answer(attempt, this.#admissions.open)
+    return this.#recall(attempt, this.#admissions.openRecalled) ?? this.#answer(attempt, this.#admissions.open)
   }
 
   /** Judges a CONNECT whose session somebody else keeps. */
   async verify(request: ConnectRequest): Promise<AccessGranted | Denied> {
     const attempt = new Attempt(request, this.#settings)
-    return this.#recall(attempt, this.#admissions.accessAgain) ?? this.#answer(attempt, this.#admissions.access)
+    return this.#recall(attempt, this.#admissions.accessRecalled) ?? this.#answer(attempt, this.#admissions.access)
   }
 
   /** Takes note of where clients have come from that were let in at once. */
@@ -82,6 +82,7 @@ export class Login {
     for (const attempt of this.#underWay) attempt.stop(new Refused('closed'))
     this.rehasher.close()
     this.#guard.close()
+    this.#admissions.arrivals.clear()
     await this.passwords.close()
   }
 
@@ -93,9 +94,9 @@ export class Login {
     const account = known?.account
     if (known === undefined || account === undefined || account instanceof RecordInvalid) return undefined
     const name = this.passwords.nameOf(account.text, account.passhash, checked.password)
-    if (this.passwords.recall(name) !== true) return undefined
-    if (!this.#guard.isOpen && this.#guard.isShut(new Visitor(checked.principal, account.text, attempt)))
-      return undefined
+    if (this.passwords.recall(name, attempt.startedAt) !== true) return undefined
+    const visitor = new Visitor(checked.principal, account.text, attempt)
+    if (!this.#guard.isQuiet(attempt.startedAt) && this.#guard.isShut(visitor)) return undefined
     const outcome = this.#admit(snapshotOf(known, account), attempt, admit)
     return outcome instanceof Refused ? undefined : outcome
   }

@@ -41,10 +41,14 @@ export class Passwords {
     return this.#proven.size
   }
 
-  /** Whether the password is right, where that was found out before. */
-  recall(name: string): boolean | undefined {
-    if (this.#proven.has(name)) return true
-    return this.#refuted.has(name) ? false : undefined
+  /**
+   * Whether the password is right, where that was found out before.
+   *
+   * @param at The time, for who has looked at the clock.
+   */
+  recall(name: string, at?: number): boolean | undefined {
+    if (this.#proven.has(name, at)) return true
+    return this.#refuted.has(name, at) ? false : undefined
   }
 
   /** Remembers whether a password is right. */

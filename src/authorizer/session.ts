@@ -307,6 +307,7 @@ export class LiveSession implements Session {
   }
 
   #end(refusal: 'closed' | 'revoked'): void {
+    this.#address = addressFrom(this.#address)
     this.#refusal = refusal
     this.#changeListeners = undefined
     this.#revokeListeners = undefined

@@ -31,8 +31,12 @@ export interface ConnectRequest {
   /** As text or as bytes; bytes that are not UTF-8 are refused. */
   readonly password?: string | Uint8Array | undefined
   /**
-   * Remote address, for events, for turns among logins that need a hash, and for limits of failed logins. As a function
-   * it is asked for when it is needed: of a client whose password was proven before, about a second after it was let in.
+   * Remote address, for events, for turns among logins that need a hash, and for limits of failed logins.
+   *
+   * A function is asked in the turn of the CONNECT where the password is not known yet, and while somebody guesses. Of a
+   * client whose password was proven before it is asked when somebody wants to know, and else within about a second, or
+   * when the session ends. It has to answer in the same turn; where it throws, or answers what is no text, the address is
+   * not known.
    */
   readonly address?: string | (() => string | undefined) | undefined
   readonly will?: WillFacts | undefined
@@ -44,18 +48,18 @@ export interface ConnectRequest {
    *
    * @default false
    */
-  readonly provisional?: boolean
+  readonly provisional?: boolean | undefined
   /** What asks, e.g. `auth_on_register`; opens the `detail` of events. */
-  readonly via?: string
+  readonly via?: string | undefined
 }
 
 /** Who asks, for callers whose broker has logged the client in. */
 export interface AccessRequest {
   /** @default '' */
-  readonly mountpoint?: string
+  readonly mountpoint?: string | undefined
   readonly clientId: string
   /** Left out for an anonymous client, who is then judged by the option `anonymous`. */
-  readonly username?: string
+  readonly username?: string | undefined
 }
 
 /**

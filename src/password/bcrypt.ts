@@ -220,7 +220,7 @@ function lengthProblem(text: string): string | undefined {
 function decodeUtf8(bytes: Uint8Array): string | undefined {
   const view = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const text = view.toString()
-  // Whatever is none leaves this character.
+  // Bytes that are not UTF-8 become U+FFFD.
   return text.includes('\ufffd') && !isUtf8(bytes) ? undefined : text
 }
 

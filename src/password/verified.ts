@@ -31,7 +31,8 @@ export interface VerifiedPasswordsOptions {
  * The hash is part of a fingerprint, so a new one makes what is known of the old worthless by itself.
  */
 export interface VerifiedPasswords {
-  has(fingerprint: string): boolean
+  /** @param at The time, for who has looked at the clock. */
+  has(fingerprint: string, at?: number): boolean
   add(fingerprint: string): void
   /** Number of passwords remembered, those included that have expired and were not asked for since. */
   readonly size: number
@@ -62,18 +63,18 @@ export function createVerifiedPasswords(options: VerifiedPasswordsOptions = {}):
   const ttl = integerOption(options, 'ttlMs', { fallback: 3_600_000, min: 0, max: 604_800_000 })
   const { now = () => performance.now() } = options
   const off = max === 0 || ttl === 0
-  // lru-cache reads a start time of 0 as "never expires", and may reuse one reading of the clock for a while unless
-  // told.
-  const remembered = growingCache<true>({
-    max: off ? 1 : max,
-    ttl,
-    ttlResolution: 0,
-    perf: { now: () => now() + 1 },
-  })
+  /** The moments at which they were proven. */
+  const remembered = growingCache<number>({ max: off ? 1 : max })
   return {
-    has: fingerprint => !off && remembered.get(fingerprint) === true,
+    has(fingerprint, at = now()) {
+      const provenAt = remembered.get(fingerprint)
+      if (provenAt === undefined) return false
+      if (at - provenAt <= ttl) return true
+      remembered.delete(fingerprint)
+      return false
+    },
     add(fingerprint) {
-      if (!off) remembered.set(fingerprint, true)
+      if (!off) remembered.set(fingerprint, now())
     },
     get size() {
       return remembered.size

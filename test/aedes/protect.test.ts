@@ -115,7 +115,7 @@ describe('protect', () => {
     expect(() => protect(broker, {} as never)).toThrow(new TypeError('"authorizer" must be an authorizer'))
   })
 
-  it('warns once of faults that nobody listens for, and survives a listener that throws', async () => {
+  it('warns once for each place of faults that nobody listens for, and survives a listener that throws', async () => {
     const warnings: string[] = []
     const onWarning = (warning: Error) => void warnings.push(warning.message)
     process.on('warning', onWarning)
@@ -125,6 +125,7 @@ describe('protect', () => {
     const silent = new Aedes()
     protect(silent, authorizer)
     silent.authenticate = () => {}
+    silent.authenticate = () => {}
     silent.authorizeForward = packet => packet as never
     const throwing = new Aedes()
     protect(throwing, authorizer, {
@@ -133,9 +134,10 @@ describe('protect', () => {
       },
     })
     throwing.authenticate = () => {}
-    await eventually(() => warnings.length >= 2, 'the warnings are emitted')
+    await eventually(() => warnings.length >= 3, 'the warnings are emitted')
     expect(warnings).toEqual([
       'aedes: authenticate: assigned after protect(): it runs after the check, and can only refuse (no "onFault" option; reported once)',
+      'aedes: authorizeForward: assigned after protect(): it runs after the check, and can only refuse (no "onFault" option; reported once)',
       'aedes: "onFault" option threw: no',
     ])
   })

@@ -1,5 +1,6 @@
 import { createMemoryStore } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
+import { createClock } from '../helpers/clock.js'
 import { eventually } from '../helpers/eventually.js'
 import { authorizerOf, connectOf, heard, keyOf, logIn, reasonOf, recordOf } from './support.js'
 
@@ -26,12 +27,58 @@ describe('an address that is a function', () => {
   it('is asked for at once where a password has to be judged, and told like any other', async () => {
     const authorizer = authorizerOf(store())
     const denied = heard(authorizer, 'denied')
-    const { address, ...asked } = source(() => AWAY)
-    expect(asked.times).toBe(0)
-    await authorizer.authenticate(connectOf('c', { password: 'wrong', address }))
-    expect(denied).toMatchObject([{ address: AWAY }])
-    const session = await logIn(authorizer, 'c', { address })
+    for (const password of ['wrong', 'wrong', 'right of nobody']) {
+      // It can tell only in the turn of the CONNECT, like a socket whose client hangs up at once.
+      let isThere = true
+      const place = source(() => (isThere ? AWAY : undefined))
+      const username = password === 'wrong' ? 'u' : 'nobody'
+      const refused = authorizer.authenticate(connectOf('c', { username, password, address: place.address }))
+      expect(place.times).toBe(1)
+      isThere = false
+      expect(reasonOf(await refused)).toBe('bad_credentials')
+    }
+    expect(denied.map(({ address }) => address)).toEqual([AWAY, AWAY, AWAY])
+    const session = await logIn(authorizer, 'c', { address: () => AWAY })
     expect(session.address).toBe(AWAY)
+  })
+
+  it('is asked for when the session ends, and not kept beyond', async () => {
+    const authorizer = authorizerOf(store())
+    await logIn(authorizer, 'c')
+    const place = source(() => AWAY)
+    const login = authorizer.authenticateNow(connectOf('c', { address: place.address }))
+    login?.session.close()
+    expect(place.times).toBe(1)
+    expect(login?.session.address).toBe(AWAY)
+    expect(place.times).toBe(1)
+  })
+
+  it('is asked for although nothing is counted', async () => {
+    const authorizer = authorizerOf(store(), { throttle: false, staleWindowMs: 100 })
+    await logIn(authorizer, 'c')
+    const place = source(() => AWAY)
+    authorizer.authenticateNow(connectOf('c', { address: place.address }))
+    await eventually(() => place.times > 0, 'the address was asked for')
+  })
+
+  it('is asked for at once while others guess, and no longer when that is over', async () => {
+    const clock = createClock()
+    const limits = { ...LIMITS, blockMs: 1_000 }
+    const authorizer = authorizerOf(store(), { clock, throttle: { perPair: limits, perAccount: false } })
+    const before = await logIn(authorizer, 'c', { address: HOME })
+    before.close()
+    const ask = async () => {
+      const place = source(() => HOME)
+      const login = authorizer.authenticateNow(connectOf('c', { address: place.address }))
+      const { times } = place
+      login?.session.close()
+      return times
+    }
+    expect(await ask()).toBe(0)
+    for (const password of ['a', 'b', 'd']) await authorizer.authenticate(connectOf('c', { password, address: AWAY }))
+    expect(await ask()).toBeGreaterThan(0)
+    clock.advance(1_001)
+    expect(await ask()).toBe(0)
   })
 
   it('is not asked for while a client is let in whose password was proven before, but about a second later', async () => {
@@ -111,6 +158,23 @@ it('an address that is text makes its client known at once', async () => {
   await logIn(authorizer, 'c', { address: HOME })
   authorizer.authenticateNow(connectOf('c', { address: AWAY }))
   expect(spent).toEqual(['known', 'known'])
+})
+
+it('a limiter that throws keeps nobody out, and ends nothing', async () => {
+  const memory = store()
+  memory.limiter = name => ({
+    isSpent: async () => false,
+    spend: () => {
+      if (name === 'known') throw new Error('no such thing')
+      return Promise.resolve(1)
+    },
+  })
+  const authorizer = authorizerOf(memory, { staleWindowMs: 100 })
+  await logIn(authorizer, 'c', { address: HOME })
+  const place = source(() => AWAY)
+  expect(authorizer.authenticateNow(connectOf('c', { address: place.address }))?.allow).toBe(true)
+  await eventually(() => place.times > 0, 'the address was asked for')
+  expect(authorizer.authenticateNow(connectOf('c', { address: AWAY }))?.allow).toBe(true)
 })
 
 it('an address that is neither is refused', async () => {
