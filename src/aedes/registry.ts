@@ -154,8 +154,9 @@ export class OwnerRegistry {
     return (await this.#shared.get(this.#leaseOf(node))) !== undefined
   }
 
-  /** Whether this node counts as alive for some time to come. */
+  /** Whether this node counts as alive for some time to come; for good where none can die without all others. */
   get isLeased(): boolean {
+    if (this.#shared.local !== undefined) return this.#leasedAt !== Number.NEGATIVE_INFINITY
     return performance.now() - this.#leasedAt < this.#leaseMs / 2
   }
 
@@ -177,10 +178,10 @@ export class OwnerRegistry {
     const name = this.#leaseOf(this.node)
     const isFirst = this.#leasedAt === Number.NEGATIVE_INFINITY
     const startedAt = performance.now()
-    const ttlMs = this.#leaseMs
-    const swap = await this.#shared.swap(name, isFirst ? undefined : this.#lease, this.#lease, { ttlMs })
+    const options = this.#shared.local === undefined ? { ttlMs: this.#leaseMs } : {}
+    const swap = await this.#shared.swap(name, isFirst ? undefined : this.#lease, this.#lease, options)
     // It has run out, or the first try was carried out and its answer was lost.
-    if (!swap.swapped) await this.#shared.swap(name, swap.current, this.#lease, { ttlMs })
+    if (!swap.swapped) await this.#shared.swap(name, swap.current, this.#lease, options)
     this.#leasedAt = startedAt
     return !swap.swapped && !isFirst
   }

@@ -95,8 +95,9 @@ export class Login {
     if (known === undefined || account === undefined || account instanceof RecordInvalid) return undefined
     const name = this.passwords.nameOf(account.text, account.passhash, checked.password)
     if (this.passwords.recall(name, attempt.startedAt) !== true) return undefined
-    const visitor = new Visitor(checked.principal, account.text, attempt)
-    if (!this.#guard.isQuiet(attempt.startedAt) && this.#guard.isShut(visitor)) return undefined
+    if (!this.#guard.isQuiet(attempt.startedAt)) {
+      if (this.#guard.isShut(new Visitor(checked.principal, account.text, attempt))) return undefined
+    }
     const outcome = this.#admit(snapshotOf(known, account), attempt, admit)
     return outcome instanceof Refused ? undefined : outcome
   }
