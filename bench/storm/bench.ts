@@ -10,8 +10,8 @@ const INLINE = 'bcryptjs inline'
 const MANY = 1_000
 const FEW = 200
 /** Reconnects of a thousand; those before that are not counted, the first logins among them. */
-const ROUNDS = 61
-const STORMS_BEFORE = 10
+const ROUNDS = 201
+const STORMS_BEFORE = 20
 /** Storms of a few first logins, each against brokers that are new. */
 const FEW_ROUNDS = 3
 /** When a thousand clients of a broker that hashes on its main thread are given up. */
