@@ -103,8 +103,8 @@ export interface EndpointOptions extends EndpointAccess {
   readonly fail?: (failure: EndpointFailure) => EndpointResponse
   /**
    * Hears of what failed inside, of requests that break the contract of their broker, and of every
-   * {@link EndpointFailure}: those of strangers, who may be many, with a place that ends in `endpoint access`. By default the first
-   * of each place becomes one warning of the process. What it throws becomes a warning as well.
+   * {@link EndpointFailure}: those of strangers, who may be many, with a place that ends in `endpoint access`. By default
+   * the first of each place becomes one warning of the process. What it throws becomes a warning as well.
    */
   readonly onError?: (error: unknown, place: string) => void
 }

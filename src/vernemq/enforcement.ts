@@ -25,8 +25,8 @@ const SEVERITY: Readonly<Record<Change, number>> = { none: 0, widened: 1, narrow
  * When a record changes, the webhook cache of every node is cleared; then its clients are disconnected if the record or
  * its password is gone, or have their subscriptions judged anew if it allows less. Both are done once more after
  * `responseTimeoutMs`, since until then VerneMQ may take in what was answered by the older record; a client with a new
- * password is thus disconnected twice. Where a cache could not be cleared, once more when it has run out. What fails is tried again with growing pauses. A record that ends by its own
- * `expires_at` counts as a change, if it was seen.
+ * password is thus disconnected twice. Where a cache could not be cleared, once more when it has run out. What fails is
+ * tried again with growing pauses. A record that ends by its own `expires_at` counts as a change, if it was seen.
  *
  * The receipt of a write counts, in the row of the server that did it, the clients that VerneMQ was told to disconnect
  * or to reauthorize, and confirms nothing that it could not be told yet.
