@@ -55,7 +55,7 @@ export function checkRequest(request: ConnectRequest, isVernemq: boolean): Check
   const problem = identityProblem(principal)
   if (problem !== undefined) return refuse('client_id_refused', problem)
   if (address !== undefined && typeof address !== 'string' && typeof address !== 'function') {
-    return refuse('client_id_refused', 'address is neither text nor a function')
+    return refuse('client_id_refused', 'address is no text')
   }
   if (request.username === undefined) {
     return password === undefined
