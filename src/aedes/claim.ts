@@ -1,19 +1,18 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { DenyReason } from '../acl/types.js'
 import type { FormerHolder } from '../authorizer/types.js'
-import { OutcomeUnknown, StoreTimeout, StoreUnavailable, WardenError } from '../errors.js'
+import { OutcomeUnknown, StoreTimeout, StoreUnavailable } from '../errors.js'
 import type { Context } from './context.js'
-import { type MaybePromise, orElse, whenKnown } from './maybe-promise.js'
+import { type MaybePromise, whenKnown } from './maybe-promise.js'
 import type { Member } from './members.js'
 import { type Ownership, settleOwner } from './owners.js'
 import { KeyedQueue } from './queue.js'
-import type { Ruling } from './registry.js'
-import { type Admitted, type Claimed, settleClaim, withoutNode } from './settle.js'
-import { wipeSession } from './stored.js'
+import { KEPT, type Ruling } from './registry.js'
+import { type Admitted, type Claimed, settleClaim, UNCONTESTED, withoutNode } from './settle.js'
+import { type Claimant, takeOut } from './take-out.js'
+import { Waits } from './waits.js'
 
-/** Waits between two looks at what another node does, in milliseconds. */
-const MIN_WAIT_MS = 10
-const MAX_WAIT_MS = 250
+/** What came of a try: why it is refused, if it is, or that another node works on what is stored. */
+type Tried = DenyReason | 'wait' | undefined
 
 /** Client ids that are looked after at the same time. */
 const MAX_RECONCILING = 20
@@ -47,12 +46,11 @@ export class Claims {
   /**
    * Makes a member the holder of its client id, before aedes loads anything that is stored under it. What an evicted
    * owner left is wiped here, when its clients are gone, on whichever node.
-   *
-   * @param isWanted Whether the client is still there.
    */
-  claim(member: Member, isWanted: () => boolean): MaybePromise<DenyReason | undefined> {
-    if (this.#context.registry.isLeased) return this.#claim(member, isWanted, MIN_WAIT_MS)
-    return this.#renew().then(() => this.#claim(member, isWanted, MIN_WAIT_MS))
+  claim(claimant: Claimant): MaybePromise<DenyReason | undefined> {
+    if (!this.#context.registry.isLeased) return this.#claimWhenLeased(claimant)
+    const outcome = this.#try(claimant)
+    return outcome instanceof Promise || outcome === 'wait' ? this.#insist(claimant, outcome) : outcome
   }
 
   /** A member that held its client id is gone. */
@@ -81,111 +79,117 @@ export class Claims {
     await this.#context.registry.leave().catch(() => {})
   }
 
-  #claim(member: Member, isWanted: () => boolean, waitMs: number): MaybePromise<DenyReason | undefined> {
-    const attempted = this.#queue.runNow(member.client.id, () => {
-      return isWanted() ? this.#attempt(member, isWanted) : 'closed'
-    })
-    return whenKnown(attempted, outcome => {
-      if (outcome !== 'wait') return outcome
+  async #claimWhenLeased(claimant: Claimant): Promise<DenyReason | undefined> {
+    await this.#renew()
+    return this.#insist(claimant, this.#try(claimant))
+  }
+
+  /** Tries again for as long as another node works on what is stored. */
+  async #insist(claimant: Claimant, first: MaybePromise<Tried>): Promise<DenyReason | undefined> {
+    const waits = new Waits()
+    let outcome = await first
+    while (outcome === 'wait') {
       // Not in the queue: what the other node waits for may stand behind.
-      return pause(waitMs).then(() => this.#claim(member, isWanted, Math.min(2 * waitMs, MAX_WAIT_MS)))
-    })
+      await waits.next()
+      outcome = await this.#try(claimant)
+    }
+    return outcome
   }
 
-  #attempt(member: Member, isWanted: () => boolean): MaybePromise<DenyReason | 'wait' | undefined> {
-    const { members } = this.#context
-    const { client, session } = member
-    return whenKnown(this.#ask(member), claimed => {
-      if (claimed.kind === 'wait') return 'wait'
-      if (claimed.kind === 'refused') return session.refuse('connect', client.id, 'client_id_taken').reason
-      const holder = members.holder(client.id)
-      // Not before the client id is its own: whom it evicts must not be cut for a login that is then refused.
-      if (!session.confirm()) return this.#withdraw(member, isWanted)
-      if (claimed.isForeign) holder?.client.close()
-      // Registered while the old one is still being taken down, the new client would be unregistered with it.
-      const ended = holder?.client.closed ? holder.ended() : undefined
-      return whenKnown(ended, () => {
-        return members.hold(member) ? this.#settle(member, claimed, isWanted, holder) : this.#withdraw(member, isWanted)
-      })
-    })
+  // Most clients find their ids free, and get them within the turn, a thousand in a row when they come back at once. What
+  // has to wait goes on in methods of its own, so that nothing is set up for the time it might take.
+
+  #try(claimant: Claimant): MaybePromise<Tried> {
+    return this.#queue.runNow(claimant.member.client.id, () => this.#attempt(claimant))
   }
 
-  #settle(
-    member: Member,
-    claimed: Admitted,
-    isWanted: () => boolean,
-    holder: Member | undefined,
-  ): MaybePromise<undefined> {
-    const { sleepers, authorizer } = this.#context
-    const { client, session } = member
+  #attempt(claimant: Claimant): MaybePromise<Tried> {
+    if (!claimant.isWanted()) return 'closed'
+    const claimed = this.#ask(claimant.member)
+    return claimed instanceof Promise ? this.#takeLater(claimant, claimed) : this.#take(claimant, claimed)
+  }
+
+  async #takeLater(claimant: Claimant, claimed: Promise<Claimed>): Promise<Tried> {
+    return this.#take(claimant, await claimed)
+  }
+
+  #take(claimant: Claimant, claimed: Claimed): MaybePromise<Tried> {
+    const { client, session } = claimant.member
+    if (claimed.kind === 'wait') return 'wait'
+    if (claimed.kind === 'refused') return session.refuse('connect', client.id, 'client_id_taken').reason
+    const holder = this.#context.members.holder(client.id)
+    // Not before the client id is its own: whom it evicts must not be cut for a login that is then refused.
+    if (!session.confirm()) return this.#withdraw(claimant)
+    if (holder === undefined) return this.#hold(claimant, claimed)
+    if (claimed.isForeign) holder.client.close()
+    return holder.client.closed ? this.#holdAfter(holder, claimant, claimed) : this.#hold(claimant, claimed, holder)
+  }
+
+  /** Registered while the old one is still being taken down, the new client would be unregistered with it. */
+  async #holdAfter(holder: Member, claimant: Claimant, claimed: Admitted): Promise<DenyReason | undefined> {
+    await holder.ended()
+    return this.#hold(claimant, claimed, holder)
+  }
+
+  #hold(claimant: Claimant, claimed: Admitted, before?: Member): MaybePromise<DenyReason | undefined> {
+    const { member } = claimant
+    const { members, sleepers, authorizer } = this.#context
+    if (!members.hold(member)) return this.#withdraw(claimant)
     if (member.joining !== undefined) member.joining.endsStored = claimed.wasStored
-    return whenKnown(claimed.isForeign ? this.#takeOut(member, isWanted) : undefined, () => {
-      sleepers.delete(client.id)
-      // Known to the authorizer already, unless it was under another mountpoint.
-      if (claimed.isForeign && holder !== undefined) authorizer.tookOver(session, formerOf(this.#context, holder))
-      for (const rival of claimed.rivals) authorizer.tookOver(session, rival)
-      return undefined
-    })
+    if (claimed.isForeign) return this.#replace(claimant, claimed, before)
+    sleepers.delete(member.client.id)
+    for (const rival of claimed.rivals) authorizer.tookOver(member.session, rival)
+    return undefined
+  }
+
+  /** Comes in the place of another owner. */
+  async #replace(claimant: Claimant, { rivals }: Admitted, before: Member | undefined): Promise<undefined> {
+    const { client, session } = claimant.member
+    const { sleepers, authorizer } = this.#context
+    await takeOut(this.#context, claimant)
+    sleepers.delete(client.id)
+    // Known to the authorizer already, unless it was under another mountpoint.
+    if (before !== undefined) authorizer.tookOver(session, formerOf(this.#context, before))
+    for (const rival of rivals) authorizer.tookOver(session, rival)
   }
 
   /** Gives back what was claimed in vain. */
-  #withdraw({ client, session }: Member, isWanted: () => boolean): MaybePromise<DenyReason> {
-    const { registry } = this.#context
+  #withdraw(claimant: Claimant): MaybePromise<DenyReason> {
+    const { client, session } = claimant.member
     return whenKnown(
-      registry.update<undefined>(client.id, held => this.#withdrawn(held)),
+      this.#context.registry.update<undefined>(client.id, held => this.#withdrawn(held)),
       () => {
-        return isWanted() ? session.refuse('connect', client.id, 'client_id_taken').reason : 'closed'
+        return claimant.isWanted() ? session.refuse('connect', client.id, 'client_id_taken').reason : 'closed'
       },
     )
   }
 
   #ask(member: Member): MaybePromise<Claimed> {
+    try {
+      const claimed = this.#context.registry.update(member.client.id, held => settleClaim(this.#context, member, held))
+      return claimed instanceof Promise ? this.#askLater(member, claimed) : claimed
+    } catch (error) {
+      return this.#assume(member, error)
+    }
+  }
+
+  async #askLater(member: Member, claimed: Promise<Claimed>): Promise<Claimed> {
+    try {
+      return await claimed
+    } catch (error) {
+      return this.#assume(member, error)
+    }
+  }
+
+  /** What is assumed in an outage: that who is known here to own a client id owns it still. */
+  #assume(member: Member, error: unknown): Claimed {
     const { registry, members } = this.#context
     const { id } = member.client
-    return orElse(
-      () => registry.update(id, held => settleClaim(this.#context, member, held)),
-      error => {
-        const known = registry.remembered(id)
-        const owner = members.holder(id)?.owner ?? (known?.isForeign ? undefined : known?.owner)
-        if (!isOutage(error) || owner === undefined || settleOwner(owner, member.owner) !== 'keep') throw error
-        this.#doubt(id)
-        return { kind: 'admitted', isForeign: false, wasStored: false, rivals: [] }
-      },
-    )
-  }
-
-  /** Has the clients of an evicted owner closed wherever they are, and wipes what is stored of it. */
-  async #takeOut({ client }: Member, isWanted: () => boolean): Promise<void> {
-    const { gate, persistence, registry } = this.#context
-    const { id } = client
-    let isWiped = false
-    try {
-      await this.#closeElsewhere(id, isWanted)
-      await gate.exclusively(id, () => wipeSession(persistence, id))
-      isWiped = true
-    } finally {
-      await registry.update(id, held => {
-        if (held?.keeper !== registry.node) return KEPT
-        const { keeper: _own, ...rest } = held
-        return { outcome: undefined, entry: isWiped ? { ...rest, isForeign: false, isStored: !client.clean } : rest }
-      })
-    }
-  }
-
-  /** Resolves when no other living node holds the client id. */
-  async #closeElsewhere(clientId: string, isWanted: () => boolean): Promise<void> {
-    const { registry, broker } = this.#context
-    for (let waitMs = MIN_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
-      const held = await registry.read(clientId)
-      if (held === undefined || (await registry.others(held)).length === 0) return
-      if (!isWanted()) throw new WardenError('the client went before its predecessor')
-      // What a broker says of a client that it has registered: all others close theirs. Said again, since a client that
-      // was about to be registered did not hear it.
-      const topic = `$SYS/${registry.node}/new/clients`
-      const payload = Buffer.from(clientId)
-      broker.publish({ cmd: 'publish', topic, payload, qos: 0, retain: false }, null, () => {})
-      await pause(waitMs)
-    }
+    const known = registry.remembered(id)
+    const owner = members.holder(id)?.owner ?? (known?.isForeign ? undefined : known?.owner)
+    if (!isOutage(error) || owner === undefined || settleOwner(owner, member.owner) !== 'keep') throw error
+    this.#doubt(id)
+    return UNCONTESTED
   }
 
   #release(clientId: string): MaybePromise<undefined> {
@@ -261,18 +265,25 @@ export class Claims {
 
   /** Runs a task that nobody waits for; one that meets an outage is run again. */
   #follow(clientId: string, task: () => MaybePromise<undefined>): MaybePromise<undefined> {
-    const running = orElse(
-      () => this.#queue.runNow(clientId, task),
-      error => {
-        if (isOutage(error)) this.#doubt(clientId)
-        else this.#context.fault(error, 'owners')
-        return undefined
-      },
-    )
-    if (!(running instanceof Promise)) return undefined
-    const bounded = this.#context.attempt(running, 'owners')
+    try {
+      const running = this.#queue.runNow(clientId, task)
+      return running instanceof Promise ? this.#await(clientId, running) : undefined
+    } catch (error) {
+      this.#unfollowed(clientId, error)
+      return undefined
+    }
+  }
+
+  #await(clientId: string, running: Promise<undefined>): Promise<undefined> {
+    const told = running.catch((error: unknown) => this.#unfollowed(clientId, error))
+    const bounded = this.#context.attempt(told, 'owners').then(() => undefined)
     this.#pending.add(bounded)
     return bounded.finally(() => this.#pending.delete(bounded))
+  }
+
+  #unfollowed(clientId: string, error: unknown): void {
+    if (isOutage(error)) this.#doubt(clientId)
+    else this.#context.fault(error, 'owners')
   }
 
   #doubt(clientId: string): void {
@@ -288,8 +299,6 @@ function formerOf({ authorizer }: Context, { session: { principal, address } }: 
   const place = { ...(address !== undefined && { address }), ...(nodeId !== undefined && { nodeId }) }
   return { principal, ...place, isOwn: false }
 }
-
-const KEPT = { outcome: undefined, entry: 'kept' } as const
 
 function isOutage(error: unknown): boolean {
   return error instanceof StoreUnavailable || error instanceof StoreTimeout || error instanceof OutcomeUnknown

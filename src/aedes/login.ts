@@ -5,7 +5,7 @@ import type { BrokerClient, Callback, Connect, Hooks, Message } from './broker.j
 import { consult } from './consult.js'
 import type { Context } from './context.js'
 import type { Enforcer } from './enforce.js'
-import { type MaybePromise, orElse, whenKnown } from './maybe-promise.js'
+import type { MaybePromise } from './maybe-promise.js'
 import type { Member } from './members.js'
 import { factsOf } from './message.js'
 import { refusal } from './refusal.js'
@@ -41,8 +41,7 @@ export function preConnectHook(context: Context): Hooks['preConnect'] {
 export function authenticateHook(context: Context, enforcer: Enforcer): Hooks['authenticate'] {
   return (client, username, password, callback) => {
     if (context.asked.has(client)) return callback(null, true)
-    const connect = context.members.expected(client)
-    new Attempt(context, enforcer, { client, username, password, connect }, callback).run()
+    new Attempt(context, enforcer, { client, username, password }, callback).run()
   }
 }
 
@@ -51,8 +50,6 @@ interface Credentials {
   readonly client: BrokerClient
   readonly username: string | undefined
   readonly password: Uint8Array | undefined
-  /** Without it the client came before `protect`, or around it. */
-  readonly connect: Connect | undefined
 }
 
 /**
@@ -63,7 +60,8 @@ class Attempt {
   readonly #enforcer: Enforcer
   readonly #credentials: Credentials
   readonly #callback: Callback<boolean>
-  readonly #will: Message | undefined
+  /** Without it the client came before `protect`, or around it. */
+  readonly #connect: Connect | undefined
   #isAnswered = false
   #controller: AbortController | undefined
   /** Of an attempt that has to wait. */
@@ -74,20 +72,18 @@ class Attempt {
     this.#enforcer = enforcer
     this.#credentials = credentials
     this.#callback = callback
-    this.#will = credentials.connect?.will
+    this.#connect = context.members.expected(credentials.client)
   }
 
   run(): void {
-    const refused = orElse(
-      () => this.#logIn(),
-      error => this.#failed(error),
-    )
-    if (!(refused instanceof Promise)) {
-      this.#answer(refused)
-      return
-    }
+    const refused = this.#logIn()
+    if (refused instanceof Promise) void this.#answerLater(refused)
+    else this.#answer(refused)
+  }
+
+  async #answerLater(refused: Promise<Error | undefined>): Promise<void> {
     this.#wait()
-    void refused.then(outcome => this.#answer(outcome))
+    this.#answer(await refused)
   }
 
   #wait(): void {
@@ -120,13 +116,17 @@ class Attempt {
     if (broker.closed) client.close()
   }
 
-  /** Answers why the client is refused; then nothing is left of the attempt. */
+  /** Answers why the client is refused; then nothing is left of the attempt. Never rejects. */
   #logIn(): MaybePromise<Error | undefined> {
     const { authorizer, isClosed } = this.#context
-    if (isClosed || this.#credentials.connect === undefined) return refusal('closed')
-    const request = requestOf(this.#context, this.#credentials, this.#will)
-    const known = authorizer.authenticateNow(request)
-    return known === undefined ? this.#ask(request) : this.#admit(known.session)
+    if (isClosed || this.#connect === undefined) return refusal('closed')
+    try {
+      const request = requestOf(this.#context, this.#credentials, this.#connect.will)
+      const known = authorizer.authenticateNow(request)
+      return known === undefined ? this.#ask(request) : this.#admit(known.session)
+    } catch (error) {
+      return this.#failed(error)
+    }
   }
 
   async #ask(request: ConnectRequest): Promise<Error | undefined> {
@@ -149,35 +149,56 @@ class Attempt {
   }
 
   #admit(session: Session): MaybePromise<Error | undefined> {
-    const { members } = this.#context
-    const member = members.add(this.#credentials.client, session)
-    const admitted = orElse(
-      () => this.#join(member),
-      error => this.#failed(error),
-    )
-    return whenKnown(admitted, outcome => {
-      const refused = outcome ?? this.#endedMeanwhile(member)
-      if (refused !== undefined) members.end(member)
-      return refused
-    })
+    const member = this.#context.members.add(this.#credentials.client, session)
+    let refused: MaybePromise<Error | undefined>
+    try {
+      refused = this.#join(member)
+    } catch (error) {
+      refused = this.#failed(error)
+    }
+    return refused instanceof Promise ? this.#admitLater(member, refused) : this.#admitted(member, refused)
+  }
+
+  async #admitLater(member: Member, joined: Promise<Error | undefined>): Promise<Error | undefined> {
+    this.#context.members.follow(member)
+    return this.#admitted(member, await joined.catch((error: unknown) => this.#failed(error)))
+  }
+
+  #admitted(member: Member, refused: Error | undefined): Error | undefined {
+    const reason = refused ?? this.#endedMeanwhile(member)
+    if (reason !== undefined) this.#context.members.end(member)
+    return reason
   }
 
   /** What the broker adds to the judgement of the authorizer, before it loads anything that is stored. */
   #join(member: Member): MaybePromise<Error | undefined> {
-    const { client, session } = member
-    const will = this.#will
+    const { session } = member
+    const will = this.#connect?.will
     this.#enforcer.follow(member)
     if (will !== undefined) {
       const decision = judgePublish(this.#context, session, will)
       if (!decision.allow) return refusal(decision.reason)
       stampWill(will, session)
     }
-    const claimed = this.#context.claims.claim(member, () => this.#endedMeanwhile(member) === undefined)
-    return whenKnown(claimed, reason => {
-      if (reason !== undefined) return refusal(reason)
-      const dropped = client.clean ? undefined : dropStored(this.#context, member)
-      return whenKnown<unknown, Error | undefined>(dropped, () => askGuest(this.#context, this.#credentials))
-    })
+    const reason = this.#context.claims.claim({ member, isWanted: () => this.#endedMeanwhile(member) === undefined })
+    return reason instanceof Promise ? this.#joinLater(member, reason) : this.#joined(member, reason)
+  }
+
+  async #joinLater(member: Member, reason: Promise<DenyReason | undefined>): Promise<Error | undefined> {
+    return this.#joined(member, await reason)
+  }
+
+  #joined(member: Member, reason: DenyReason | undefined): MaybePromise<Error | undefined> {
+    if (reason !== undefined) return refusal(reason)
+    if (!member.client.clean) return this.#restore(member)
+    return askGuest(this.#context, this.#credentials)
+  }
+
+  /** A client that has something stored is let in when nothing is left of it that the rules do not cover. */
+  async #restore(member: Member): Promise<Error | undefined> {
+    this.#context.members.watch(member)
+    await dropStored(this.#context, member)
+    return askGuest(this.#context, this.#credentials)
   }
 
   #endedMeanwhile({ session }: Member): Error | undefined {

@@ -5,13 +5,3 @@ export type MaybePromise<T> = T | Promise<T>
 export function whenKnown<T, R>(value: MaybePromise<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return value instanceof Promise ? value.then(next) : next(value)
 }
-
-/** What `ask` answers, or what `recover` makes of its failure, whether it throws or rejects. */
-export function orElse<T>(ask: () => MaybePromise<T>, recover: (error: unknown) => MaybePromise<T>): MaybePromise<T> {
-  try {
-    const answer = ask()
-    return answer instanceof Promise ? answer.catch(recover) : answer
-  } catch (error) {
-    return recover(error)
-  }
-}

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { quote, WardenError } from '../errors.js'
 import { type GrowingCache, growingCache } from '../growing-cache.js'
 import type { LocalState, SharedState } from '../store/shared.js'
-import { type MaybePromise, whenKnown } from './maybe-promise.js'
+import type { MaybePromise } from './maybe-promise.js'
 import { decodeOwnership, encodeOwnership, type Holding, type Ownership } from './owners.js'
 
 /** An ownership, or what it is made of. */
@@ -13,6 +13,9 @@ export interface Ruling<T> {
   readonly outcome: T
   readonly entry: Entry | 'removed' | 'kept'
 }
+
+/** Leaves everything as it is. */
+export const KEPT: Ruling<undefined> = { outcome: undefined, entry: 'kept' }
 
 /** What a registry is made with. */
 export interface RegistryOptions {
@@ -83,18 +86,27 @@ export class OwnerRegistry {
     return local === undefined ? this.#swap(clientId, rule) : this.#replace(local, clientId, rule)
   }
 
-  #replace<T>(local: LocalState, clientId: string, rule: Rule<T>, triesLeft: number = MAX_TRIES): MaybePromise<T> {
-    const [space, name] = this.#placeOf(clientId)
-    const held = local.get(space, name) as Entry | undefined
+  #replace<T>(local: LocalState, clientId: string, rule: Rule<T>): MaybePromise<T> {
+    const place = this.#placeOf(clientId)
+    const held = local.get(...place) as Entry | undefined
     const ruled = rule(ownershipOf(held))
-    return whenKnown(ruled, ({ outcome, entry }) => {
-      if (ruled instanceof Promise && local.get(space, name) !== held) {
-        if (triesLeft === 1) throw changedAgain(clientId)
-        return this.#replace(local, clientId, rule, triesLeft - 1)
-      }
-      if (entry !== 'kept') local.set(space, name, entry === 'removed' ? undefined : entry)
-      return outcome
-    })
+    return ruled instanceof Promise
+      ? this.#replaceWhenRuled(local, clientId, rule, { place, held, ruled })
+      : settled(local, place, ruled)
+  }
+
+  /** A rule that takes time is asked again where something else is there by then. */
+  async #replaceWhenRuled<T>(local: LocalState, clientId: string, rule: Rule<T>, first: Asked<T>): Promise<T> {
+    const { place } = first
+    let { held, ruled } = first
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const ruling = await ruled
+      const current = local.get(...place) as Entry | undefined
+      if (current === held) return settled(local, place, ruling)
+      held = current
+      ruled = rule(ownershipOf(held))
+    }
+    throw changedAgain(clientId)
   }
 
   async #swap<T>(clientId: string, rule: Rule<T>): Promise<T> {
@@ -199,10 +211,25 @@ export class OwnerRegistry {
     return this.#placeOf(clientId).join(':')
   }
 
-  #placeOf(clientId: string): [space: string, name: string] {
+  #placeOf(clientId: string): Place {
     if (clientId.length <= MAX_PLAIN_LENGTH && clientId.isWellFormed()) return [this.#plain, clientId]
     return [this.#digests, createHash('sha256').update(clientId, 'utf16le').digest('hex')]
   }
+}
+
+/** Space and name. */
+type Place = readonly [space: string, name: string]
+
+/** What a rule was asked about, and is to answer. */
+interface Asked<T> {
+  readonly place: Place
+  readonly held: Entry | undefined
+  readonly ruled: MaybePromise<Ruling<T>>
+}
+
+function settled<T>(local: LocalState, [space, name]: Place, { outcome, entry }: Ruling<T>): T {
+  if (entry !== 'kept') local.set(space, name, entry === 'removed' ? undefined : entry)
+  return outcome
 }
 
 function ownershipOf(entry: Entry): Ownership

@@ -79,9 +79,7 @@ interface Inheritance {
 }
 
 function admitted({ registry }: Context, member: Member, inheritance?: Inheritance): Ruling<Claimed> {
-  if (inheritance === undefined) {
-    return { outcome: { kind: 'admitted', isForeign: false, wasStored: false, rivals: NONE }, entry: member }
-  }
+  if (inheritance === undefined) return { outcome: UNCONTESTED, entry: member }
   const { held, others, isOwn } = inheritance
   const { isForeign, isStored: wasStored, holders } = held
   const { mountpoint, username } = held.owner
@@ -115,7 +113,8 @@ function inherited({ node: own }: OwnerRegistry, member: Member, { held, others 
   }
 }
 
-const NONE: readonly FormerHolder[] = []
+/** Of a client id that nobody held, and that left nothing behind. */
+export const UNCONTESTED: Admitted = { kind: 'admitted', isForeign: false, wasStored: false, rivals: [] }
 
 /** Whether no other node is named, dead or alive. */
 function isOnlyHere({ node }: OwnerRegistry, { keeper, holders }: Ownership): boolean {

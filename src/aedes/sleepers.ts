@@ -29,8 +29,8 @@ export class Sleepers {
   /** @param leftMs Milliseconds until the account ends; `Infinity` for never. */
   add(clientId: string, owner: SessionOwner, leftMs: number): void {
     this.delete(clientId)
-    this.expectEnd(clientId, leftMs)
     this.#owners.set(clientId, owner)
+    this.expectEnd(clientId, leftMs)
     const account = accountText(owner)
     const clientIds = this.#byAccount.get(account)
     if (clientIds === undefined) this.#byAccount.set(account, new Set([clientId]))
@@ -42,6 +42,7 @@ export class Sleepers {
 
   /** Takes note of when the account of a sleeping session ends. */
   expectEnd(clientId: string, leftMs: number): void {
+    if (!this.#owners.has(clientId)) return
     if (Number.isFinite(leftMs)) this.#ends.set(clientId, performance.now() + leftMs)
     else this.#ends.delete(clientId)
   }
@@ -68,11 +69,11 @@ export class Sleepers {
   }
 
   delete(clientId: string): void {
-    this.#ends.delete(clientId)
-    this.#tidiedBy.delete(clientId)
     const owner = this.#owners.get(clientId)
     if (owner === undefined) return
     this.#owners.delete(clientId)
+    this.#ends.delete(clientId)
+    this.#tidiedBy.delete(clientId)
     const account = accountText(owner)
     const clientIds = this.#byAccount.get(account)
     clientIds?.delete(clientId)

@@ -49,12 +49,3 @@ export function callAll<L extends Listener>(
   })
   return Promise.all(told).then(sumEffects)
 }
-
-/** Acts when it is called first. */
-export function once(act: () => void): () => void {
-  let isDone = false
-  return () => {
-    if (!isDone) act()
-    isDone = true
-  }
-}

@@ -51,25 +51,28 @@ function textProblem(name: string, value: unknown): string | undefined {
 export function checkRequest(request: ConnectRequest, isVernemq: boolean): CheckedRequest | RefusedRequest {
   const { mountpoint = '', clientId, username = '', password, address } = request
   const principal: Principal = Object.freeze({ mountpoint, clientId, username })
-  const refuse = (reason: DenyReason, detail: string): RefusedRequest => ({ ok: false, principal, reason, detail })
   const problem = identityProblem(principal)
-  if (problem !== undefined) return refuse('client_id_refused', problem)
+  if (problem !== undefined) return refuse(principal, 'client_id_refused', problem)
   if (address !== undefined && typeof address !== 'string' && typeof address !== 'function') {
-    return refuse('client_id_refused', 'address is no text')
+    return refuse(principal, 'client_id_refused', 'address is no text')
   }
   if (request.username === undefined) {
     return password === undefined
       ? { ok: true, principal, password: undefined }
-      : refuse('bad_credentials', 'password without user name')
+      : refuse(principal, 'bad_credentials', 'password without user name')
   }
-  if (password === undefined) return refuse('bad_credentials', 'no password')
+  if (password === undefined) return refuse(principal, 'bad_credentials', 'no password')
   if (typeof password !== 'string' && !(password instanceof Uint8Array)) {
-    return refuse('bad_credentials', 'password is neither text nor bytes')
+    return refuse(principal, 'bad_credentials', 'password is neither text nor bytes')
   }
   const text = decodePassword(isVernemq ? upToNull(password) : password)
   return text === undefined
-    ? refuse('bad_credentials', 'password is not UTF-8, or holds U+0000')
+    ? refuse(principal, 'bad_credentials', 'password is not UTF-8, or holds U+0000')
     : { ok: true, principal, password: text }
+}
+
+function refuse(principal: Principal, reason: DenyReason, detail: string): RefusedRequest {
+  return { ok: false, principal, reason, detail }
 }
 
 /** What of a password the C library reads. */

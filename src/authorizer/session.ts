@@ -17,7 +17,7 @@ import type { Account } from './accounts.js'
 import { type AddressSource, addressFrom } from './address.js'
 import type { Allowance } from './allowance.js'
 import { Grants } from './grants.js'
-import { appended, callAll, type Listeners, once, without } from './listener-list.js'
+import { appended, callAll, type Listeners, without } from './listener-list.js'
 import type { Known } from './record-cache.js'
 import type { Naming, SessionContext, Snapshot } from './session-context.js'
 import type { Epoch, Notice } from './trust.js'
@@ -156,17 +156,21 @@ export class LiveSession implements Session {
 
   onChange(listener: ChangeListener): () => void {
     if (!this.isEnded) this.#changeListeners = appended(this.#changeListeners, listener)
-    return once(() => {
-      this.#changeListeners = without(this.#changeListeners, listener)
-    })
+    let isOff = false
+    return () => {
+      if (!isOff) this.#changeListeners = without(this.#changeListeners, listener)
+      isOff = true
+    }
   }
 
   onRevoked(listener: RevokeListener): () => void {
     if (this.#cause !== undefined) void this.#tellRevoked(listener, this.#cause)
     else if (!this.isEnded) this.#revokeListeners = appended(this.#revokeListeners, listener)
-    return once(() => {
-      this.#revokeListeners = without(this.#revokeListeners, listener)
-    })
+    let isOff = false
+    return () => {
+      if (!isOff) this.#revokeListeners = without(this.#revokeListeners, listener)
+      isOff = true
+    }
   }
 
   close(): void {

@@ -54,10 +54,7 @@ export class Succession {
    * exact record displaces a `*` one, and either an anonymous client, never the reverse; any other newcomer is refused.
    */
   isOpenTo(principal: Principal, key: RecordKey | undefined): boolean {
-    const { index, policy } = this.#parts
-    const holder = index.holder(principal)
-    if (holder === undefined || rank(key) > rank(holder.recordKey)) return true
-    return policy === 'newest' && isSameKey(key, holder.recordKey)
+    return this.#mayDisplace(this.#parts.index.holder(principal), key)
   }
 
   /**
@@ -68,12 +65,17 @@ export class Succession {
     const { index, takeovers } = this.#parts
     const { principal, recordKey, isEnded, isProvisional } = session
     if (isEnded || !isProvisional) return !isEnded
-    if (!this.isOpenTo(principal, recordKey)) return false
     const holder = index.holder(principal)
+    if (!this.#mayDisplace(holder, recordKey)) return false
     index.hold(session)
     if (holder === undefined) return true
     const isOwn = isSameKey(recordKey, holder.recordKey)
     takeovers.here(session, holder, isOwn)
     return isOwn || holder
+  }
+
+  #mayDisplace(holder: LiveSession | undefined, key: RecordKey | undefined): boolean {
+    if (holder === undefined || rank(key) > rank(holder.recordKey)) return true
+    return this.#parts.policy === 'newest' && isSameKey(key, holder.recordKey)
   }
 }

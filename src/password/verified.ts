@@ -46,10 +46,9 @@ export interface VerifiedPasswords {
 export function createFingerprint(): (record: string, passhash: string, password: string) => string {
   const hmac = createTextHmac(randomBytes(64))
   return (record, passhash, password) => {
-    // Lengths first, so that the end of one text and the beginning of the next are not taken for each other.
-    const text = `${record.length} ${passhash.length}:${record}${passhash}${password}`
-    // UTF-8 makes one of all unpaired surrogates. JSON does not, and begins with a quotation mark.
-    return hmac(text.isWellFormed() ? text : JSON.stringify(text))
+    // Lengths first, so that the end of one text and the beginning of the next are not taken for each other, nor this for
+    // the JSON of a text.
+    return hmac(`${record.length} ${passhash.length}:${record}${passhash}${password}`)
   }
 }
 
