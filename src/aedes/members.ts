@@ -190,14 +190,13 @@ export class Members {
     const holder = this.#holders.get(id)
     // A later one that is still to be registered will close this one, or leave it the client id.
     if (member.isEnded || (holder !== undefined && holder !== member && !holder.isRegistered)) return false
-    this.#holders.set(id, member)
+    if (holder !== member) this.#holders.set(id, member)
     return holder === undefined
   }
 
   end(member: Member): void {
     if (member.isEnded) return
-    const { client, owner, session } = member
-    const { leftMs } = session
+    const { client, session } = member
     if (this.#holders.get(client.id) !== member) {
       this.#others.delete(session)
       member.end()
@@ -212,9 +211,13 @@ export class Members {
       return
     }
     this.#holders.delete(client.id)
-    // The rules for anonymous clients never change.
-    if (!client.clean && owner.kind !== 'anonymous') this.#sleepers.add(client.id, owner, leftMs)
+    if (!client.clean) this.#leaveAsleep(member)
     this.onReleased(member)
+  }
+
+  #leaveAsleep({ client, owner, session: { leftMs } }: Member): void {
+    // The rules for anonymous clients never change.
+    if (owner.kind !== 'anonymous') this.#sleepers.add(client.id, owner, leftMs)
   }
 
   #inherit(member: Member): void {

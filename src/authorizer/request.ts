@@ -1,5 +1,6 @@
 import type { DenyReason, Principal } from '../acl/types.js'
 import { decodePassword } from '../password/bcrypt.js'
+import { isPlain } from '../record/key.js'
 import type { ConnectRequest } from './types.js'
 
 /** A CONNECT whose parts can be used. */
@@ -20,6 +21,8 @@ export interface RefusedRequest {
 
 /** Longest client id and username: MQTT writes their length in two bytes. */
 const MAX_TEXT_BYTES = 65_535
+/** Longest text that is looked through here: sooner done than to call what is quicker for long ones. */
+const MAX_LOOKED_THROUGH = 64
 /** Bytes of UTF-8 that one unit of a string takes at most. */
 const MOST_BYTES_A_UNIT = 3
 
@@ -39,6 +42,7 @@ function textProblem(name: string, value: unknown): string | undefined {
   if (value.length * MOST_BYTES_A_UNIT > MAX_TEXT_BYTES && Buffer.byteLength(value) > MAX_TEXT_BYTES) {
     return `${name} is too long`
   }
+  if (value.length <= MAX_LOOKED_THROUGH && isPlain(value)) return undefined
   if (value.includes('\0')) return `${name} holds U+0000`
   return value.isWellFormed() ? undefined : `${name} holds an unpaired surrogate`
 }

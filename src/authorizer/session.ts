@@ -175,9 +175,8 @@ export class LiveSession implements Session {
 
   close(): void {
     if (this.#refusal === 'closed') return
-    const wasRevoked = this.#refusal === 'revoked'
+    if (this.#refusal !== 'revoked') this.#context.closed(this)
     this.#end('closed')
-    if (!wasRevoked) this.#context.closed(this)
   }
 
   /** Ends the session, which has not ended before, with a cause. Resolves with what the listeners did about it. */

@@ -128,11 +128,20 @@ export class MemoryShared implements SharedState {
 
   #set(space: string, name: string, value: unknown): void {
     this.#demandOpen()
-    const values = this.#objects.get(space) ?? new Map<string, unknown>()
-    values.delete(name)
-    if (value === undefined) return
-    if (values.size === 0) this.#objects.set(space, values)
+    const values = this.#objects.get(space)
+    if (value === undefined) values?.delete(name)
+    else if (values === undefined) this.#objects.set(space, new Map([[name, value]]))
+    else this.#write(values, name, value)
+  }
+
+  #write(values: Map<string, unknown>, name: string, value: unknown): void {
+    const before = values.size
     values.set(name, value)
+    if (values.size === before) {
+      // It was there, and becomes the one written last.
+      values.delete(name)
+      values.set(name, value)
+    }
     if (values.size <= this.#max) return
     const [oldest] = values.keys()
     values.delete(oldest!)
