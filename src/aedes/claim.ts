@@ -267,14 +267,14 @@ export class Claims {
   #follow(clientId: string, task: () => MaybePromise<undefined>): MaybePromise<undefined> {
     try {
       const running = this.#queue.runNow(clientId, task)
-      return running instanceof Promise ? this.#await(clientId, running) : undefined
+      return running instanceof Promise ? this.#bound(clientId, running) : undefined
     } catch (error) {
       this.#unfollowed(clientId, error)
       return undefined
     }
   }
 
-  #await(clientId: string, running: Promise<undefined>): Promise<undefined> {
+  #bound(clientId: string, running: Promise<undefined>): Promise<undefined> {
     const told = running.catch((error: unknown) => this.#unfollowed(clientId, error))
     const bounded = this.#context.attempt(told, 'owners').then(() => undefined)
     this.#pending.add(bounded)

@@ -116,7 +116,7 @@ class Attempt {
     if (broker.closed) client.close()
   }
 
-  /** Answers why the client is refused; then nothing is left of the attempt. Never rejects. */
+  /** Answers why the client is refused; then nothing is left of the attempt. */
   #logIn(): MaybePromise<Error | undefined> {
     const { authorizer, isClosed } = this.#context
     if (isClosed || this.#connect === undefined) return refusal('closed')
@@ -196,7 +196,6 @@ class Attempt {
 
   /** A client that has something stored is let in when nothing is left of it that the rules do not cover. */
   async #restore(member: Member): Promise<Error | undefined> {
-    this.#context.members.watch(member)
     await dropStored(this.#context, member)
     return askGuest(this.#context, this.#credentials)
   }

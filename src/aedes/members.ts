@@ -80,11 +80,11 @@ export class Members {
   /** Under it connections keep their members: a weak map would be slower to ask, and larger. */
   readonly #mark: symbol = Symbol('member')
   readonly #holders: Map<string, Member> = new Map()
-  /** Those that hold no client id: no longer, or not yet, and not within the turn in which they logged in. */
+  /** Those that hold no client id any more, and those whose logins wait for one. */
   readonly #others: Map<Session, Member> = new Map()
   readonly #sleepers: Sleepers
   readonly #node: string
-  /** Listener of the connections watched, which is its `this`. */
+  /** Listener of every connection, which is its `this`. */
   readonly #onDrain: () => void
   /** Members whose connections were found to be over at the last look. */
   #lingering: Set<Member> = new Set()
@@ -138,21 +138,15 @@ export class Members {
   }
 
   /**
-   * Takes a client in; it ends with its connection. aedes takes the subscriptions down then, judges the will, and says
-   * `clientDisconnect` of a client that it has registered.
+   * Takes a client in; it ends with its connection. aedes takes the subscriptions down then, judges the will, and has
+   * every connection emit a last `drain`; `clientDisconnect` it says of those only that are still registered. Nobody else
+   * listens for `drain` as a rule, while a second listener for `close` would cost each connection a list.
    */
   add(client: BrokerClient, session: Session): Member {
     const member = new Member(client, session, this.#node)
     ;(client.conn as object as Marked)[this.#mark] = member
-    return member
-  }
-
-  /**
-   * Has the end of a member heard that aedes may take long to register, until when it tells of nothing but by a last
-   * `drain` of the connection. Nobody else listens for that as a rule; a second listener for `close` would cost a list.
-   */
-  watch({ client }: Member): void {
     client.conn.on('drain', this.#onDrain)
+    return member
   }
 
   /** Has a member followed whose login goes on for longer than a turn. */
@@ -181,8 +175,7 @@ export class Members {
 
   /**
    * aedes has registered the client, and closed the one before: of two logins at once, not always the one that claimed
-   * first. It goes on with a client whose connection is gone by then, and tells of its end only if that is still to come.
-   * Returns whether the client id had been given up meanwhile.
+   * first. Returns whether the client id had been given up meanwhile.
    */
   registered(member: Member): boolean {
     member.joining = undefined
@@ -245,7 +238,7 @@ export class Members {
   }
 }
 
-/** Whether aedes is done with a client, or was before it registered it. */
-export function isLeft({ client: { closed, connected, connecting } }: Member): boolean {
+/** Whether aedes is done with a client. */
+function isLeft({ client: { closed, connected, connecting } }: Member): boolean {
   return closed && !connected && !connecting
 }

@@ -6,7 +6,6 @@ import { Enforcer } from './enforce.js'
 import { forwardHook } from './forward.js'
 import { installHooks } from './hooks.js'
 import { authenticateHook, preConnectHook } from './login.js'
-import { isLeft } from './members.js'
 import { checkBroker, type ProtectOptions, resolveOptions } from './options.js'
 import { publishHook } from './publish.js'
 import { subscribeHook } from './subscribe.js'
@@ -115,12 +114,8 @@ class BrokerProtection implements Protection {
   /** A client whose login was decided by the hooks of before. */
   readonly #onClient = (client: BrokerClient): void => {
     const member = this.#context.members.of(client)
-    if (member === undefined) {
-      client.close()
-      return
-    }
-    this.#context.claims.registered(member)
-    if (isLeft(member)) this.#context.members.end(member)
+    if (member === undefined) client.close()
+    else this.#context.claims.registered(member)
   }
 
   readonly #onDisconnect = (client: BrokerClient): void => {

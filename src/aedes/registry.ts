@@ -99,14 +99,14 @@ export class OwnerRegistry {
   async #replaceWhenRuled<T>(local: LocalState, clientId: string, rule: Rule<T>, first: Asked<T>): Promise<T> {
     const { place } = first
     let { held, ruled } = first
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
+    for (let tries = 1; ; tries++) {
       const ruling = await ruled
       const current = local.get(...place) as Entry | undefined
       if (current === held) return settled(local, place, ruling)
+      if (tries === MAX_TRIES) throw changedAgain(clientId)
       held = current
       ruled = rule(ownershipOf(held))
     }
-    throw changedAgain(clientId)
   }
 
   async #swap<T>(clientId: string, rule: Rule<T>): Promise<T> {

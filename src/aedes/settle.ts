@@ -113,7 +113,7 @@ function inherited({ node: own }: OwnerRegistry, member: Member, { held, others 
   }
 }
 
-/** Of a client id that nobody held, and that left nothing behind. */
+/** For a client id that nobody has to give up. */
 export const UNCONTESTED: Admitted = { kind: 'admitted', isForeign: false, wasStored: false, rivals: [] }
 
 /** Whether no other node is named, dead or alive. */

@@ -19,7 +19,7 @@ export async function takeOut(context: Context, claimant: Claimant): Promise<voi
   const { id } = client
   let isWiped = false
   try {
-    await closeElsewhere(context, id, claimant)
+    await closeElsewhere(context, claimant)
     await gate.exclusively(id, () => wipeSession(persistence, id))
     isWiped = true
   } finally {
@@ -32,7 +32,8 @@ export async function takeOut(context: Context, claimant: Claimant): Promise<voi
 }
 
 /** Resolves when no other living node holds the client id. */
-async function closeElsewhere({ registry, broker }: Context, clientId: string, claimant: Claimant): Promise<void> {
+async function closeElsewhere({ registry, broker }: Context, claimant: Claimant): Promise<void> {
+  const clientId = claimant.member.client.id
   const waits = new Waits()
   for (;;) {
     const held = await registry.read(clientId)

@@ -253,32 +253,6 @@ describe('a client that leaves', () => {
     expect(Object.keys(broker.clients.s1!.subscriptions)).toEqual(['t'])
   })
 
-  it('while aedes is about to register it leaves no session behind once that is done', async () => {
-    const { port, broker, authorizer } = await stage({ records })
-    const gate = deferred()
-    const persistence = broker.persistence as unknown as { delWill(of: object): Promise<unknown> }
-    const { delWill } = persistence
-    const { clients } = trackClients(broker)
-    let isAsked = false
-    persistence.delWill = async of => {
-      isAsked = true
-      await gate.promise
-      return delWill.call(persistence, of)
-    }
-    const { socket, send } = await raw(port)
-    send(connectPacket('s1', 'sensor'))
-    await eventually(() => isAsked, 'the client is about to be registered')
-    expect(authorizer.stats().sessions).toBe(1)
-    socket.resetAndDestroy()
-    await eventually(() => clients[0]!.conn.destroyed, 'the connection is closed')
-    gate.resolve()
-    await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
-    const again = await rawClient(port, 's1', 'sensor')
-    again.send({ cmd: 'pingreq' })
-    await again.next('pingresp')
-    expect(authorizer.stats().sessions).toBe(1)
-  })
-
   it.each([
     { title: 'with DISCONNECT', leave: (of: Awaited<ReturnType<typeof rawClient>>) => of.send({ cmd: 'disconnect' }) },
     { title: 'without', leave: (of: Awaited<ReturnType<typeof rawClient>>) => of.socket.destroy() },

@@ -43,3 +43,26 @@ it('goes on after a task that throws, or rejects', async () => {
   await expect(failed).rejects.toThrow('no')
   expect([await next, queue.runNow('a', () => 2)]).toEqual([1, 2])
 })
+
+it('has each key wait for its own tasks where one begins within another', async () => {
+  const queue = new KeyedQueue()
+  const steps: string[] = []
+  let last: unknown
+  expect(() =>
+    queue.runNow('a', () => {
+      expect(queue.rest('b')).toBeUndefined()
+      expect(() =>
+        queue.runNow('b', () => {
+          expect([queue.rest('a') instanceof Promise, queue.rest('b') instanceof Promise]).toEqual([true, true])
+          last = queue.runNow('a', () => void steps.push('last'))
+          throw new Error('b')
+        }),
+      ).toThrow('b')
+      expect(queue.runNow('b', () => 1)).toBe(1)
+      steps.push('first')
+      throw new Error('a')
+    }),
+  ).toThrow('a')
+  await last
+  expect([steps, queue.rest('a'), queue.rest('b')]).toEqual([['first', 'last'], undefined, undefined])
+})

@@ -69,3 +69,17 @@ describe.each([
     expect([here.remembered('c1'), await there.read('c1')]).toEqual([undefined, undefined])
   })
 })
+
+it('asks a rule that takes time ten times at most, where something else is there whenever it has decided', async () => {
+  const { local } = createMemoryStore().shared!
+  const registry = new OwnerRegistry({ local } as SharedState, options)
+  let asked = 0
+  const updated = registry.update('a', async () => {
+    // Somebody else is quicker.
+    void registry.update('a', () => ({ outcome: undefined, entry: owned(`rival ${asked}`) }))
+    asked++
+    return { outcome: undefined, entry: owned('slow') }
+  })
+  await expect(updated).rejects.toThrow('who owns client id "a" changed again and again')
+  expect([asked, (await registry.read('a'))?.owner.username]).toEqual([10, 'rival 9'])
+})

@@ -43,6 +43,8 @@ describe('a client id chosen to be more than a name', () => {
     ['', 'client id is empty'],
     ['*', 'client id is *'],
     ['a\0', 'client id holds U+0000'],
+    ...[63, 64].map(length => [`${'a'.repeat(length)}\0`, 'client id holds U+0000'] as const),
+    ...[63, 64].map(length => [`${'a'.repeat(length)}\ud800`, 'client id holds an unpaired surrogate'] as const),
     ['\ud800', 'client id holds an unpaired surrogate'],
     ['/'.repeat(65_536), 'client id is too long'],
     ['€'.repeat(21_846), 'client id is too long'],

@@ -22,3 +22,9 @@ it('is the HMAC-SHA-256 of a text in UTF-8 as node:crypto makes it, under seven 
     }),
   )
 })
+
+it('is that of the JSON of a text with unpaired surrogates, so that no two of them are taken for the same', () => {
+  const key = new Uint8Array(64).fill(7)
+  const hmac = createTextHmac(key)
+  for (const text of ['\ud800', 'a\udc00b', '\ud801']) expect(hmac(text)).toBe(reference(key, JSON.stringify(text)))
+})

@@ -1,0 +1,92 @@
+import { expect, it } from 'vitest'
+import { deferred } from '../helpers/deferred.js'
+import { eventually } from '../helpers/eventually.js'
+import { account, connectPacket, key, raw, rawClient, stage } from './setup.js'
+
+/*
+ * What aedes tells of a client that goes depends on how far it has come; its session ends all the same, long before the
+ * look through all that comes with the deadline of 30 seconds.
+ */
+
+const AT_ONCE_MS = 5_000
+
+const records = [[key('sensor'), account(['t'], ['t'])]] as const
+
+it('A client that leaves while aedes is about to register it leaves no session behind, and may come back', async () => {
+  const { port, broker, authorizer } = await stage({ records })
+  const gate = deferred()
+  const persistence = broker.persistence as unknown as { delWill(of: object): Promise<unknown> }
+  const { delWill } = persistence
+  let isAsked = false
+  persistence.delWill = async of => {
+    isAsked = true
+    await gate.promise
+    return delWill.call(persistence, of)
+  }
+  const { socket, send } = await raw(port)
+  send(connectPacket('s1', 'sensor'))
+  await eventually(() => isAsked, 'the client is about to be registered')
+  expect(authorizer.stats().sessions).toBe(1)
+  socket.resetAndDestroy()
+  await eventually(() => authorizer.stats().sessions === 0, 'the session is closed', AT_ONCE_MS)
+  gate.resolve()
+  const again = await rawClient(port, 's1', 'sensor')
+  again.send({ cmd: 'pingreq' })
+  await again.next('pingresp')
+  expect(authorizer.stats().sessions).toBe(1)
+})
+
+it('A client that leaves and is unregistered by another node meanwhile leaves no session behind', async () => {
+  const { port, broker, authorizer } = await stage({ records })
+  const { mq } = broker as unknown as { mq: { removeListener(topic: string, func: unknown, done: () => void): void } }
+  const { removeListener } = mq
+  const { socket, send, next } = await rawClient(port, 's1', 'sensor')
+  send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't', qos: 0 }] })
+  await next('suback')
+  const emitter = deferred()
+  mq.removeListener = (topic, func, done) => {
+    void emitter.promise.then(() => removeListener.call(mq, topic, func, done))
+  }
+  socket.resetAndDestroy()
+  await eventually(() => broker.clients.s1?.closed === true, 'the client is being taken down')
+  // As another node says of a client that it has registered.
+  const packet = { cmd: 'publish', topic: '$SYS/other/new/clients', payload: Buffer.from('s1'), qos: 0, retain: false }
+  broker.publish(packet as never, () => {})
+  await eventually(() => broker.clients.s1 === undefined, 'the client is unregistered')
+  emitter.resolve()
+  await eventually(() => authorizer.stats().sessions === 0, 'the session is closed', AT_ONCE_MS)
+})
+
+it('A client that leaves while a hook found in place is silent leaves no session behind, and may come back at once', async () => {
+  let asked = 0
+  const authenticate = (_client: unknown, _name: unknown, _password: unknown, done: (e: null, ok: boolean) => void) => {
+    if (++asked > 1) done(null, true)
+  }
+  const { port, authorizer } = await stage({ records, broker: { authenticate: authenticate as never } })
+  const { socket, send } = await raw(port)
+  send(connectPacket('s1', 'sensor'))
+  await eventually(() => asked === 1, 'the hook is asked')
+  expect(authorizer.stats().sessions).toBe(1)
+  socket.resetAndDestroy()
+  await eventually(() => authorizer.stats().sessions === 0, 'the session is closed', AT_ONCE_MS)
+  await rawClient(port, 's1', 'sensor')
+  expect(authorizer.stats().sessions).toBe(1)
+})
+
+it('A client that is cut since the persistence fails before it is registered leaves no session behind, and may come back at once', async () => {
+  const { port, broker, authorizer } = await stage({ records })
+  broker.on('clientError', () => {})
+  const persistence = broker.persistence as unknown as { cleanSubscriptions(of: object): Promise<unknown> }
+  const { cleanSubscriptions } = persistence
+  persistence.cleanSubscriptions = async () => {
+    persistence.cleanSubscriptions = cleanSubscriptions
+    throw new Error('gone for a moment')
+  }
+  const { socket, send } = await raw(port)
+  const closed = new Promise(resolve => socket.once('close', resolve))
+  send(connectPacket('s1', 'sensor'))
+  await closed
+  await eventually(() => authorizer.stats().sessions === 0, 'the session is closed', AT_ONCE_MS)
+  await rawClient(port, 's1', 'sensor')
+  expect(authorizer.stats().sessions).toBe(1)
+})
