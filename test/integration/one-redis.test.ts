@@ -113,7 +113,8 @@ interface Seen {
 async function watchCommands(admin: Redis5): Promise<{ readonly commands: Seen[]; stop(): Promise<void> }> {
   const lines: { address: string; args: readonly string[] }[] = []
   const names = new Map<string, string>()
-  const monitor = await admin.duplicate().monitor()
+  // It makes a connection of its own. One more that comes up meanwhile could be written down before ioredis is ready for it.
+  const monitor = await admin.monitor()
   monitor.on('monitor', (_time: string, args: string[], address: string) => {
     lines.push({ address, args })
     if (args[0]?.toLowerCase() === 'client' && args[1]?.toLowerCase() === 'setname') names.set(address, args[2]!)
