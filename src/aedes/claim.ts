@@ -54,8 +54,8 @@ export class Claims {
   }
 
   /** A member that held its client id is gone. */
-  released({ client }: Member): void {
-    void this.#follow(client.id, () => this.#release(client.id))
+  released(member: Member): void {
+    void this.#follow(member.client.id, () => this.#release(member.client.id, member))
   }
 
   /** aedes has registered a member, and has removed what was stored if it wanted a clean session. */
@@ -192,11 +192,12 @@ export class Claims {
     return UNCONTESTED
   }
 
-  #release(clientId: string): MaybePromise<undefined> {
+  #release(clientId: string, left?: Member): MaybePromise<undefined> {
     const { members, gate, registry, sleepers } = this.#context
     if (members.holder(clientId) !== undefined) return undefined
     // When what it was storing is stored.
     return whenKnown(gate.written(clientId), () => {
+      if (left?.client.clean && registry.withdraw(clientId, left)) return undefined
       return registry.update<undefined>(clientId, held => {
         if (held !== undefined && this.#isElsewhere(clientId, held)) sleepers.delete(clientId)
         return this.#withdrawn(held)

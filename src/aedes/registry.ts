@@ -139,6 +139,18 @@ export class OwnerRegistry {
     throw changedAgain(clientId)
   }
 
+  /**
+   * Removes what was entered for a holding, without asking what that amounts to. Returns whether it was still there as it
+   * was entered, and in this process: with nothing of others in it.
+   */
+  withdraw(clientId: string, holding: Holding): boolean {
+    const { local } = this.#shared
+    const place = this.#placeOf(clientId)
+    if (local?.get(...place) !== holding) return false
+    local.set(...place, undefined)
+    return true
+  }
+
   /** What is there now. */
   async read(clientId: string): Promise<Ownership | undefined> {
     const { local } = this.#shared

@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer'
+import { Buffer, isUtf8 } from 'node:buffer'
 import { timingSafeEqual } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { genSaltSync } from 'bcryptjs'
