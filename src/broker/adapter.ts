@@ -14,7 +14,7 @@ import { judgeWill } from './will.js'
 /**
  * Turns packets into decisions, and decisions into packets. Sends nothing, holds no connection, and keeps nothing but
  * what is in the sessions it makes. Refusals are reported by the authorizer's `denied` event; what a client does
- * against the protocol is told by the `reason` of the verdict alone.
+ * against the protocol, or beyond `maxFilters`, is told by the `reason` of the verdict alone.
  */
 export interface BrokerAdapter {
   /**
@@ -37,7 +37,8 @@ export interface BrokerAdapter {
   /**
    * Judges a SUBSCRIBE, each of its filters alone: one may be granted and the next refused (0x80 in MQTT 3.x). A rule
    * that rewrites a filter replaces it in `granted`; the SUBACK tells the QoS of the rule. A broker that grants less
-   * may lower `granted` and the codes of `send` alike.
+   * may lower `granted` and the codes of `send` alike. A packet with more filters than the `maxFilters` option allows is
+   * refused as a whole, with the `reason` `quota_exceeded`.
    */
   subscribe(session: BrokerSession, packet: SubscribePacket): SubscribeVerdict
   /**

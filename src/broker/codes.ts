@@ -10,6 +10,7 @@ import type { DenyReason } from '../acl/types.js'
  * - `server_shutting_down`, `session_taken_over`: for the broker to say, with `disconnect`.
  * - `bad_authentication_method`: enhanced authentication, for which records have nothing.
  * - `topic_alias_invalid`: 0, or above the maximum the CONNACK told.
+ * - `quota_exceeded`: a SUBSCRIBE with more topic filters than the `maxFilters` option allows.
  */
 export type ProtocolReason =
   | 'malformed_packet'
@@ -19,6 +20,7 @@ export type ProtocolReason =
   | 'bad_authentication_method'
   | 'session_taken_over'
   | 'topic_alias_invalid'
+  | 'quota_exceeded'
 
 /** Why an answer refuses. */
 export type RefusalReason = DenyReason | ProtocolReason
@@ -36,6 +38,7 @@ const PROTOCOL: Readonly<Record<ProtocolReason, { readonly code5: number; readon
   bad_authentication_method: { code5: 0x8c, text: 'enhanced authentication is not supported' },
   session_taken_over: { code5: 0x8e, text: 'the client id has connected anew' },
   topic_alias_invalid: { code5: 0x94, text: 'the topic alias is not valid' },
+  quota_exceeded: { code5: 0x97, text: 'the packet has too many topic filters' },
 }
 
 const ACK_CODES: ReadonlySet<number> = new Set([0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])

@@ -12,10 +12,11 @@ const SHARE_PREFIX = '$share/'
 const REFUSED_3 = 0x80
 const RETAIN_HANDLING = ['send_retain', 'send_if_new_sub', 'dont_send'] as const
 
-/** Judges a SUBSCRIBE, each filter alone. */
+/** Judges a SUBSCRIBE, each filter alone; too many of them not at all, since nothing else happens meanwhile. */
 export function judgeSubscribe(settings: Settings, session: BrokerSession, packet: SubscribePacket): SubscribeVerdict {
   const fault = subscribeFault(packet)
   if (fault !== undefined) return disconnect(settings, session, fault)
+  if (packet.subscriptions.length > settings.maxFilters) return refuseAll(settings, session, packet)
   const granted: Grant[] = []
   const denied: DeniedFilter[] = []
   const codes: number[] = []
@@ -24,19 +25,38 @@ export function judgeSubscribe(settings: Settings, session: BrokerSession, packe
     if ('reason' in outcome) {
       if (isOver(outcome.reason)) return disconnect(settings, session, outcome.reason)
       denied.push({ filter: request.topic, reason: outcome.reason })
-      codes.push(session.protocolVersion === 5 ? reasonCode(outcome.reason, 'suback') : REFUSED_3)
+      codes.push(subackCode(session, outcome.reason))
     } else {
       granted.push(outcome)
       codes.push(outcome.qos)
     }
   }
-  const send: SubackPacket = {
-    cmd: 'suback',
-    messageId: packet.messageId as number,
-    granted: codes,
-    ...(denied[0] !== undefined && refusalProperties(settings, session, denied[0].reason, codes.length)),
-  }
+  const send = subackPacket(settings, session, packet, codes, denied[0]?.reason)
   return { send, close: false, granted, denied }
+}
+
+/** The connection stays: a client that is cut off comes back with the same packet. */
+function refuseAll(settings: Settings, session: BrokerSession, packet: SubscribePacket): SubscribeVerdict {
+  const reason = 'quota_exceeded'
+  const codes = packet.subscriptions.map(() => subackCode(session, reason))
+  const send = subackPacket(settings, session, packet, codes, reason)
+  return { send, close: false, granted: [], denied: [], reason }
+}
+
+function subackCode({ protocolVersion }: BrokerSession, reason: RefusalReason): number {
+  return protocolVersion === 5 ? reasonCode(reason, 'suback') : REFUSED_3
+}
+
+/** @param reason The first refusal, if there is one. */
+function subackPacket(
+  settings: Settings,
+  session: BrokerSession,
+  { messageId }: SubscribePacket,
+  granted: number[],
+  reason: RefusalReason | undefined,
+): SubackPacket {
+  const properties = reason !== undefined && refusalProperties(settings, session, reason, granted.length)
+  return { cmd: 'suback', messageId: messageId as number, granted, ...properties }
 }
 
 /** The refusals that follow from the rules, not from the state of the session or the store. */

@@ -80,7 +80,7 @@ export interface SubscribeVerdict extends Answer<SubackPacket | DisconnectPacket
   /** In the order of the packet; of a filter that occurs twice, the later replaces the earlier. */
   readonly granted: readonly Grant[]
   readonly denied: readonly DeniedFilter[]
-  /** Why the connection is closed. */
+  /** Why the connection is closed; without `close`, why the packet was refused as a whole: `denied` is empty then. */
   readonly reason?: RefusalReason
 }
 

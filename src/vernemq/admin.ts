@@ -26,11 +26,20 @@ export interface VernemqAdminOptions {
    * @default 100_000
    */
   readonly maxSessions?: number
+  /**
+   * Most bytes of one answer of one node; of a longer one the rest is not read, and the call fails. The longest answer
+   * is the list of sessions, with some 100 bytes and the names of its client for each. 1,024 to 1,073,741,824.
+   *
+   * @default 67_108_864 (64 MiB)
+   */
+  readonly maxAnswerBytes?: number
   /** Makes the HTTP calls, e.g. with a client certificate. @default the global `fetch` */
   readonly fetch?: typeof fetch
 }
 
-const NAMES: ReadonlySet<string> = new Set(['nodes', 'apiKey', 'timeoutMs', 'maxSessions', 'fetch'])
+const NAMES: ReadonlySet<string> = new Set(['nodes', 'apiKey', 'timeoutMs', 'maxSessions', 'maxAnswerBytes', 'fetch'])
+
+const MAX_ANSWER_BYTES = { fallback: 67_108_864, min: 1_024, max: 1_073_741_824 }
 
 /** Longest wait of VerneMQ for one row of a list, in milliseconds: by default it drops rows after 100. */
 const ROW_TIMEOUT_MS = 5_000
@@ -60,6 +69,7 @@ class HttpAdmin implements VernemqAdmin {
   readonly nodes: readonly string[]
   readonly timeoutMs: number
   readonly #maxSessions: number
+  readonly #maxAnswerBytes: number
   readonly #authorization: string
   readonly #fetch: typeof fetch
   /** Node that answered last: asked first the next time. */
@@ -70,6 +80,7 @@ class HttpAdmin implements VernemqAdmin {
     this.nodes = checkNodes(options.nodes)
     this.timeoutMs = integerOption(options, 'timeoutMs', { fallback: 5_000, min: 100, max: 60_000 })
     this.#maxSessions = integerOption(options, 'maxSessions', { fallback: 100_000, min: 1, max: 1_000_000 })
+    this.#maxAnswerBytes = integerOption(options, 'maxAnswerBytes', MAX_ANSWER_BYTES)
     const { apiKey, fetch: ask = fetch } = options
     if (typeof apiKey !== 'string' || !/^[\x21-\x39\x3b-\x7e]+$/.test(apiKey)) {
       throw new TypeError('"apiKey" option must be printable ASCII without ":"')
@@ -161,16 +172,20 @@ class HttpAdmin implements VernemqAdmin {
   async #get(node: string, path: string): Promise<unknown> {
     const what = path.replace(/\?.*/s, '')
     let response: Response
-    let text: string
+    let text: string | undefined
     try {
       response = await this.#fetch(node + path, {
         headers: { authorization: this.#authorization, accept: 'application/json' },
         signal: AbortSignal.timeout(this.timeoutMs),
         redirect: 'error',
       })
-      text = await response.text()
+      text = await readText(response, this.#maxAnswerBytes)
     } catch (cause) {
       throw new VernemqAdminFailed(`${what} got no answer: ${reasonOf(cause)}`, { node, cause })
+    }
+    if (text === undefined) {
+      const bound = `"maxAnswerBytes" (${this.#maxAnswerBytes})`
+      throw new VernemqAdminFailed(`${what} answered more than ${bound} bytes`, { node })
     }
     if (response.status !== 200) throw new VernemqAdminFailed(`${what} answered ${response.status}`, { node })
     try {
@@ -179,6 +194,20 @@ class HttpAdmin implements VernemqAdmin {
       throw new VernemqAdminFailed(`${what} answered no JSON`, { node, cause })
     }
   }
+}
+
+/** The body as text; `undefined`, with the rest left unread, where it is too long. */
+async function readText({ body }: Response, maxBytes: number): Promise<string | undefined> {
+  if (body === null) return ''
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  // Leaving the loop cancels what is left.
+  for await (const chunk of body) {
+    bytes += chunk.byteLength
+    if (bytes > maxBytes) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 /** `fetch` says only that it failed, and keeps why as the cause, which may have no words but a code. */

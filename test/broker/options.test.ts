@@ -13,6 +13,8 @@ describe('createBrokerAdapter', () => {
     [{ reasonStrings: 1 }, '"reasonStrings" option must be true or false'],
     [{ sharedSubscriptions: 'yes' }, '"sharedSubscriptions" option must be true or false'],
     [{ throttling: null }, '"throttling" option must be true or false'],
+    [{ maxFilters: 0 }, '"maxFilters" option must be an integer from 1 to 100000'],
+    [{ maxFilters: 100_001 }, '"maxFilters" option must be an integer from 1 to 100000'],
     [{ topicAliasMaximum: -1 }, '"topicAliasMaximum" option must be an integer from 0 to 65535'],
     [{ topicAliasMaximum: 65_536 }, '"topicAliasMaximum" option must be an integer from 0 to 65535'],
     [{ maxClients: 1 }, '"maxClients" is not an option of createBrokerAdapter'],
@@ -35,6 +37,7 @@ describe('createBrokerAdapter', () => {
       reasonStrings: true,
       sharedSubscriptions: true,
       throttling: true,
+      maxFilters: 100_000,
       topicAliasMaximum: 65_535,
     })
   })

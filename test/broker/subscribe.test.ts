@@ -1,6 +1,6 @@
 import type { SubscribeRule } from 'mqtt-warden'
 import type { BrokerAdapterOptions, SubscribePacket, SubscriptionRequest } from 'mqtt-warden/broker'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { CODES, connected, connectedAndRefused, onTheWire, REASONS, VERSIONS } from './fixture.js'
 
 const OPTIONS = { noLocal: false, retainAsPublished: false, retainHandling: 'send_retain' } as const
@@ -74,6 +74,41 @@ describe('SUBACK', () => {
     const { adapter, session } = await connected(5, {}, options, { properties: { maximumPacketSize: 100 } })
     const many = Array.from({ length: 60 }, () => ({ topic: 'a', qos: 0 }) as const)
     expect(adapter.subscribe(session, subscribe(...many)).send?.properties).toBeUndefined()
+  })
+})
+
+describe('a SUBSCRIBE of many filters', () => {
+  const filters = (count: number) => Array.from({ length: count }, (_, at) => ({ topic: `a/${at}`, qos: 0 }) as const)
+
+  it.each(VERSIONS)('is refused as a whole beyond maxFilters, and the connection stays, in MQTT %i', async version => {
+    const options = { maxFilters: 3, reasonStrings: true }
+    const { adapter, session, denials } = await connected(version, { subscribeAcl: [{ pattern: '#' }] }, options)
+    const { send, ...verdict } = adapter.subscribe(session, subscribe(...filters(4)))
+    const granted = Array(4).fill(version === 5 ? 0x97 : 0x80)
+    const properties = { reasonString: 'refused: the packet has too many topic filters' }
+    expect(send).toEqual({ cmd: 'suback', messageId: 9, granted, ...(version === 5 && { properties }) })
+    expect(verdict).toEqual({ close: false, granted: [], denied: [], reason: 'quota_exceeded' })
+    expect(onTheWire(send!, version)).toMatchObject({ granted })
+    expect(denials).toEqual([])
+    const next = adapter.subscribe(session, subscribe(...filters(3)))
+    expect(next.granted).toHaveLength(3)
+    expect(next).not.toHaveProperty('reason')
+  })
+
+  it('may have 10,000 of them unless told otherwise, and of a hundred thousand none is looked at', async () => {
+    const { adapter, session } = await connected(5, { subscribeAcl: [{ pattern: '#' }] })
+    expect(adapter.subscribe(session, subscribe(...filters(10_000))).granted).toHaveLength(10_000)
+    const looks = vi.spyOn(session.rights, 'authorizeSubscribe')
+    const { send, reason } = adapter.subscribe(session, subscribe(...filters(100_000)))
+    expect(reason).toBe('quota_exceeded')
+    expect((send as { granted: number[] }).granted).toHaveLength(100_000)
+    expect(looks).not.toHaveBeenCalled()
+  })
+
+  it('closes the connection where it cannot be answered, however many they are', async () => {
+    const { adapter, session } = await connected(5, {}, { maxFilters: 1 })
+    const verdict = adapter.subscribe(session, { messageId: 0, subscriptions: filters(2) })
+    expect(verdict).toMatchObject({ close: true, reason: 'malformed_packet' })
   })
 })
 

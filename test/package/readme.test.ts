@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { PROTECT_DEFAULTS } from '../../src/aedes/options.js'
 import { AUTHORIZER_DEFAULTS } from '../../src/authorizer/options.js'
 import { THROTTLE_DEFAULTS } from '../../src/authorizer/throttle-options.js'
+import { BROKER_DEFAULTS } from '../../src/broker/options.js'
 import { REDIS_STORE_DEFAULTS } from '../../src/redis/options.js'
 
 const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
@@ -75,6 +76,7 @@ describe('README', () => {
     ['the authorizer', AUTHORIZER_DEFAULTS],
     ['`protect`', PROTECT_DEFAULTS],
     ['the Redis store', REDIS_STORE_DEFAULTS],
+    ['the broker adapter', BROKER_DEFAULTS],
   ])('has a row for every default of %s, and no other', (of, defaults) => {
     const rows = table(`### Options of ${of}`).map(([name, fallback, range]) => {
       const [min, max] = range!.split(' to ')

@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { VernemqAdminFailed } from '../../src/errors.js'
 import { createVernemqAdmin, type VernemqAdmin, type VernemqAdminOptions } from '../../src/vernemq/index.js'
 import { FakeVernemq } from './fake-vernemq.js'
@@ -91,6 +91,45 @@ describe('failures', () => {
     expect(failure.message).not.toContain('wrong')
   })
 
+  it.each([200, 500])('name a node whose answer of status %i has no end, and stop reading it', async status => {
+    let sent = 0
+    const cancelled = vi.fn()
+    const body = new ReadableStream({
+      pull: controller => {
+        sent += 1_000
+        controller.enqueue(Buffer.alloc(1_000, ' '))
+      },
+      cancel: cancelled,
+    })
+    const node = 'http://10.0.0.1:8888'
+    const options = { nodes: [node], apiKey: 'k', maxAnswerBytes: 10_000 }
+    const admin = createVernemqAdmin({ ...options, fetch: async () => new Response(body, { status }) })
+    await expect(admin.sessions()).rejects.toMatchObject({
+      code: 'ERR_VERNEMQ_ADMIN',
+      message: `${node}: /api/v1/session/show answered more than "maxAnswerBytes" (10000) bytes`,
+      node,
+      isPermanent: false,
+    })
+    expect(cancelled).toHaveBeenCalledOnce()
+    expect(sent).toBeLessThan(15_000)
+  })
+
+  it('do not include an answer of exactly as many bytes as are read', async () => {
+    const answer = JSON.stringify({ table: [{ client_id: 'é'.repeat(2_000), mountpoint: '', user: 'u1' }] })
+    const maxAnswerBytes = Buffer.byteLength(answer)
+    const options = { nodes: ['http://10.0.0.1:8888'], apiKey: 'k', fetch: async () => new Response(answer) }
+    expect(await createVernemqAdmin({ ...options, maxAnswerBytes }).sessions()).toHaveLength(1)
+    const admin = createVernemqAdmin({ ...options, maxAnswerBytes: maxAnswerBytes - 1 })
+    await expect(admin.sessions()).rejects.toThrow('answered more than "maxAnswerBytes"')
+  })
+
+  it('tell of a node that sends too much, after the others were asked', async () => {
+    const [admin, cluster] = await open(2, { maxAnswerBytes: 1_024 })
+    for (let at = 0; at < 20; at++) seat(cluster, `c${at}-${'x'.repeat(100)}`)
+    await expect(admin.sessions()).rejects.toThrow('answered more than "maxAnswerBytes" (1024) bytes')
+    expect(cluster.calls.map(({ node }) => node)).toEqual(['node1', 'node2'])
+  })
+
   it('name the last node when all are down', async () => {
     const [admin, cluster] = await open(2)
     for (const node of cluster.nodes) await node.stop()
@@ -165,6 +204,7 @@ describe('options of createVernemqAdmin', () => {
     [{ nodes, apiKey: 'a:b' }, '"apiKey" option must be printable ASCII without ":"'],
     [{ nodes, apiKey: 'k', timeoutMs: 1 }, '"timeoutMs" option must be an integer from 100 to 60000'],
     [{ nodes, apiKey: 'k', maxSessions: 0 }, '"maxSessions" option must be an integer from 1 to 1000000'],
+    [{ nodes, apiKey: 'k', maxAnswerBytes: 1 }, '"maxAnswerBytes" option must be an integer from 1024 to 1073741824'],
     [{ nodes, apiKey: 'k', fetch: 1 }, '"fetch" option must be a function'],
     [{ nodes, apiKey: 'k', key: 1 }, '"key" is not an option of createVernemqAdmin'],
   ])('refuses %j', (options, message) => {
