@@ -39,7 +39,7 @@ describe('a client id chosen to be more than a name', () => {
     }
   })
 
-  it.each([
+  it.each<readonly [clientId: string, detail: string]>([
     ['', 'client id is empty'],
     ['*', 'client id is *'],
     ['a\0', 'client id holds U+0000'],
