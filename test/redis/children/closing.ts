@@ -84,16 +84,20 @@ const states: Record<string, () => Promise<void>> = {
   },
 }
 
+/** Pipes are those to the parent, and files are read by what loads this one; stores open neither. */
 const openNow = (): string[] =>
   process
     .getActiveResourcesInfo()
-    .filter(kind => !/Pipe|TTY/.test(kind))
+    .filter(kind => !/Pipe|TTY|FSReq|CloseReq/.test(kind))
     .sort()
-const openBefore = openNow().join()
+/** What is open a few turns of the event loop later: sockets that were destroyed are gone then. */
+const openSoon = async (): Promise<string> => {
+  for (let n = 0; n < 5; n++) await new Promise(setImmediate)
+  return openNow().join()
+}
+const openBefore = await openSoon()
 for (const [state, enter] of Object.entries(states)) {
   await enter()
-  // Sockets that were destroyed are gone with the next turns of the event loop.
-  for (let n = 0; n < 5; n++) await new Promise(setImmediate)
-  const left = openNow().join()
+  const left = await openSoon()
   if (left !== openBefore) process.stdout.write(`${state}: ${left}\n`)
 }
