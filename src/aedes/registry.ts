@@ -140,13 +140,14 @@ export class OwnerRegistry {
   }
 
   /**
-   * Removes what was entered for a holding, without asking what that amounts to. Returns whether it was still there as it
-   * was entered, and in this process: with nothing of others in it.
+   * Removes what was entered for a holding that has nothing stored, without asking what that amounts to. Returns whether
+   * it was still there as it was entered, and in this process: with nothing of others in it.
    */
   withdraw(clientId: string, holding: Holding): boolean {
     const { local } = this.#shared
+    if (local === undefined) return false
     const place = this.#placeOf(clientId)
-    if (local?.get(...place) !== holding) return false
+    if (local.get(...place) !== holding) return false
     local.set(...place, undefined)
     return true
   }

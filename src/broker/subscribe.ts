@@ -16,7 +16,8 @@ const RETAIN_HANDLING = ['send_retain', 'send_if_new_sub', 'dont_send'] as const
 export function judgeSubscribe(settings: Settings, session: BrokerSession, packet: SubscribePacket): SubscribeVerdict {
   const fault = subscribeFault(packet)
   if (fault !== undefined) return disconnect(settings, session, fault)
-  if (packet.subscriptions.length > settings.maxFilters) return refuseAll(settings, session, packet)
+  // Of a session that is over the first filter ends the connection.
+  if (packet.subscriptions.length > settings.maxFilters && !session.isOver) return refuseAll(settings, session, packet)
   const granted: Grant[] = []
   const denied: DeniedFilter[] = []
   const codes: number[] = []

@@ -21,14 +21,16 @@ export interface VernemqAdminOptions {
    */
   readonly timeoutMs?: number
   /**
-   * Most sessions a list may have; beyond it the list is refused, since it would be cut. 1 to 1,000,000.
+   * Most sessions a list may have; beyond it the list is refused, since it would be cut. 1 to 1,000,000. For more than
+   * some 300,000, `maxAnswerBytes` has to be raised as well.
    *
    * @default 100_000
    */
   readonly maxSessions?: number
   /**
    * Most bytes of one answer of one node; of a longer one the rest is not read, and the call fails. The longest answer
-   * is the list of sessions, with some 100 bytes and the names of its client for each. 1,024 to 1,073,741,824.
+   * is the list of sessions, with some 100 bytes and the names of its client for each. The other nodes are asked then, as
+   * after any answer that cannot be used. 1,024 to 536,870,888, the longest text there can be.
    *
    * @default 67_108_864 (64 MiB)
    */
@@ -39,7 +41,7 @@ export interface VernemqAdminOptions {
 
 const NAMES: ReadonlySet<string> = new Set(['nodes', 'apiKey', 'timeoutMs', 'maxSessions', 'maxAnswerBytes', 'fetch'])
 
-const MAX_ANSWER_BYTES = { fallback: 67_108_864, min: 1_024, max: 1_073_741_824 }
+const MAX_ANSWER_BYTES = { fallback: 67_108_864, min: 1_024, max: 536_870_888 }
 
 /** Longest wait of VerneMQ for one row of a list, in milliseconds: by default it drops rows after 100. */
 const ROW_TIMEOUT_MS = 5_000
@@ -207,7 +209,7 @@ async function readText({ body }: Response, maxBytes: number): Promise<string | 
     if (bytes > maxBytes) return undefined
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return new TextDecoder().decode(Buffer.concat(chunks))
 }
 
 /** `fetch` says only that it failed, and keeps why as the cause, which may have no words but a code. */

@@ -95,7 +95,7 @@ describe('a SUBSCRIBE of many filters', () => {
     expect(next).not.toHaveProperty('reason')
   })
 
-  it('may have 10,000 of them unless told otherwise, and of a hundred thousand none is looked at', async () => {
+  it('may have 10,000 of them unless told otherwise, and of a hundred thousand none is judged', async () => {
     const { adapter, session } = await connected(5, { subscribeAcl: [{ pattern: '#' }] })
     expect(adapter.subscribe(session, subscribe(...filters(10_000))).granted).toHaveLength(10_000)
     const looks = vi.spyOn(session.rights, 'authorizeSubscribe')
@@ -103,6 +103,12 @@ describe('a SUBSCRIBE of many filters', () => {
     expect(reason).toBe('quota_exceeded')
     expect((send as { granted: number[] }).granted).toHaveLength(100_000)
     expect(looks).not.toHaveBeenCalled()
+  })
+
+  it('ends the connection of a session that is over, however many they are', async () => {
+    const { adapter, session } = await connected(5, { subscribeAcl: [{ pattern: '#' }] }, { maxFilters: 3 })
+    session.close()
+    expect(adapter.subscribe(session, subscribe(...filters(4)))).toMatchObject({ close: true, reason: 'closed' })
   })
 
   it('closes the connection where it cannot be answered, however many they are', async () => {

@@ -204,7 +204,7 @@ describe('options of createVernemqAdmin', () => {
     [{ nodes, apiKey: 'a:b' }, '"apiKey" option must be printable ASCII without ":"'],
     [{ nodes, apiKey: 'k', timeoutMs: 1 }, '"timeoutMs" option must be an integer from 100 to 60000'],
     [{ nodes, apiKey: 'k', maxSessions: 0 }, '"maxSessions" option must be an integer from 1 to 1000000'],
-    [{ nodes, apiKey: 'k', maxAnswerBytes: 1 }, '"maxAnswerBytes" option must be an integer from 1024 to 1073741824'],
+    [{ nodes, apiKey: 'k', maxAnswerBytes: 1 }, '"maxAnswerBytes" option must be an integer from 1024 to 536870888'],
     [{ nodes, apiKey: 'k', fetch: 1 }, '"fetch" option must be a function'],
     [{ nodes, apiKey: 'k', key: 1 }, '"key" is not an option of createVernemqAdmin'],
   ])('refuses %j', (options, message) => {
