@@ -10,7 +10,16 @@ interface Held {
 
 /** Answers one web-standard request. Never rejects. */
 export async function fetchFace(core: EndpointCore, request: Request): Promise<Response> {
-  const { status, headers, body } = await answer(core, request)
+  const response = await answer(core, request)
+  try {
+    return made(response)
+  } catch (error) {
+    core.report(error, 'endpoint response')
+    return new Response(null, { status: 500 })
+  }
+}
+
+function made({ status, headers, body }: EndpointResponse): Response {
   // A status such as 204 must not have a body, not even an empty one.
   return new Response(body === '' ? null : body, { status, headers: { ...headers } })
 }
@@ -83,7 +92,7 @@ async function readBody(
   held: Held,
   signal: AbortSignal,
 ): Promise<Uint8Array | EndpointFailure> {
-  if (request.bodyUsed) return CONSUMED
+  if (request.bodyUsed || request.body?.locked) return CONSUMED
   if (Number(request.headers.get('content-length') ?? 0) > core.settings.maxBodyBytes) return TOO_LARGE
   if (request.body === null) return new Uint8Array(0)
   const reader = request.body.getReader()

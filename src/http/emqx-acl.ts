@@ -50,14 +50,18 @@ function upTo(maxQos: Qos = 2): readonly Qos[] {
 
 /** The pattern with its variables filled in; `undefined` where EMQX would read something else into it. */
 function expand(pattern: string, { mountpoint, clientId, username }: Principal, maxLevels: number): string | undefined {
-  const values: Readonly<Record<string, string>> = { '%m': mountpoint, '%c': clientId, '%u': username }
+  const values = new Map([
+    ['%m', mountpoint],
+    ['%c', clientId],
+    ['%u', username],
+  ])
   const levels = pattern.split('/')
   const reach = levels.at(-1) === '#' ? EMQX_MAX_LEVELS : levels.length
   if (reach > maxLevels) return undefined
   for (const [index, level] of levels.entries()) {
-    const value = values[level]
+    const value = values.get(level)
     if (value === undefined) continue
-    if (value === '' || /[/+#]/.test(value) || value in values) return undefined
+    if (value === '' || /[/+#]/.test(value) || values.has(value)) return undefined
     levels[index] = value
   }
   const topic = levels.join('/')

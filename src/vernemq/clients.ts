@@ -5,12 +5,15 @@ import { StoreUnavailable, VernemqAdminFailed } from '../errors.js'
 import type { Deed } from './deeds.js'
 import type { EnforcementSettings } from './enforcement-options.js'
 import type { EnforcementFault, VernemqAdmin, VernemqSession } from './types.js'
-import type { Retries } from './work.js'
+import { Retries } from './work.js'
 
 /** A client with the user name it is known by. */
 export interface KnownClient extends VernemqSession {
   readonly username: string
 }
+
+/** Most calls to VerneMQ about clients at the same time: for changes, and as many to verify. */
+export const WIDTH = 8
 
 /** Most clients waiting to be verified at their login. */
 const MAX_LOGINS = 10_000
@@ -20,35 +23,38 @@ export class Clients {
   readonly #admin: VernemqAdmin
   readonly #authorizer: Authorizer
   readonly #settings: EnforcementSettings
-  readonly #retries: Retries
+  readonly #changes: Retries
+  /** Of their own, or a change would wait until all that is there at the start, or that comes back, has been verified. */
+  readonly #checks: Retries
   /** The rules by which the stored subscriptions of a client were verified last. */
   readonly #verified: LRUCache<string, CompiledAcl>
 
-  constructor(admin: VernemqAdmin, authorizer: Authorizer, settings: EnforcementSettings, retries: Retries) {
+  constructor(admin: VernemqAdmin, authorizer: Authorizer, settings: EnforcementSettings, signal: AbortSignal) {
     this.#admin = admin
     this.#authorizer = authorizer
     this.#settings = settings
-    this.#retries = retries
+    this.#changes = new Retries(signal, WIDTH)
+    this.#checks = new Retries(signal, WIDTH)
     this.#verified = new LRUCache({ max: settings.maxKnown })
   }
 
   get pending(): number {
-    return this.#retries.pending
+    return this.#changes.pending + this.#checks.pending
   }
 
   /** Resolves after the first try with what was done, if it was. */
   disconnect(client: KnownClient): Promise<Deed | undefined> {
-    return this.#run('disconnect', client, () => this.#cut(client))
+    return this.#run(this.#changes, 'disconnect', client, () => this.#cut(client))
   }
 
   /** Likewise. */
   reauthorize(client: KnownClient): Promise<Deed | undefined> {
-    return this.#run('reauthorize', client, () => this.#recheck(client))
+    return this.#run(this.#changes, 'reauthorize', client, () => this.#recheck(client))
   }
 
   /** Disconnects a client whose login does not hold any more; has the subscriptions of the others judged anew. */
   verify(client: KnownClient, onAccess: (access: Access) => void): Promise<Deed | undefined> {
-    return this.#run('reauthorize', client, async () => {
+    return this.#run(this.#checks, 'reauthorize', client, async () => {
       const found = await this.#authorizer.access(client)
       if (found.allow) {
         onAccess(found.access)
@@ -65,13 +71,13 @@ export class Clients {
   returned({ principal, compiled }: Access): void {
     const text = clientText(principal)
     if (this.#verified.get(text) === compiled) return
-    if (this.#retries.pending >= MAX_LOGINS) {
+    if (this.#checks.pending >= MAX_LOGINS) {
       this.#report('overflow', principal, new Error('too many clients wait to be verified'), 1, true)
       return
     }
     // Marked before it is done: what fails is tried again anyway.
     this.#verified.set(text, compiled)
-    void this.reauthorize(principal)
+    void this.#run(this.#checks, 'reauthorize', principal, () => this.#recheck(principal))
   }
 
   async #recheck(client: KnownClient): Promise<Deed> {
@@ -92,6 +98,7 @@ export class Clients {
   }
 
   async #run(
+    retries: Retries,
     what: 'disconnect' | 'reauthorize',
     client: KnownClient,
     job: () => Promise<Deed>,
@@ -100,7 +107,7 @@ export class Clients {
     const work = async () => {
       deed = await job()
     }
-    await this.#retries.run(work, (error, tries, isGivenUp) => this.#report(what, client, error, tries, isGivenUp))
+    await retries.run(work, (error, tries, isGivenUp) => this.#report(what, client, error, tries, isGivenUp))
     return deed
   }
 

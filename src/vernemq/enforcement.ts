@@ -9,12 +9,10 @@ import { Deeds } from './deeds.js'
 import { type EnforcementOptions, type EnforcementSettings, resolveEnforcementOptions } from './enforcement-options.js'
 import { createLonePeers, Shift } from './peers.js'
 import { Records } from './records.js'
+import { Sessions } from './sessions.js'
 import { Task, type TaskContext, type Undertaking } from './task.js'
 import type { EnforcementFault, VernemqAdmin, VernemqEnforcement, VernemqFreshness } from './types.js'
-import { pause, Retries } from './work.js'
-
-/** Calls to VerneMQ about clients at the same time. */
-const WIDTH = 8
+import { pause } from './work.js'
 
 const SEVERITY: Readonly<Record<Change, number>> = { none: 0, widened: 1, narrowed: 2, revoked: 3 }
 
@@ -66,8 +64,7 @@ class Enforcement implements VernemqEnforcement {
   readonly #shift: Shift
   readonly #context: TaskContext
   readonly #records: Records
-  /** Lists of sessions that are being asked for. */
-  readonly #lists: Retries
+  readonly #sessions: Sessions
   readonly #changes: Map<string, Task> = new Map()
   readonly #timers: NodeJS.Timeout[] = []
   readonly #unwatch: () => void
@@ -84,11 +81,11 @@ class Enforcement implements VernemqEnforcement {
     const { signal } = this.#abort
     const report = (fault: EnforcementFault) => settings.onFault(fault)
     this.#caches = new NodeCaches(admin, signal, report)
-    this.#clients = new Clients(admin, authorizer, settings, new Retries(signal, WIDTH))
+    this.#clients = new Clients(admin, authorizer, settings, signal)
     this.#shift = new Shift(settings.peers ?? createLonePeers(), settings.takeoverMs, error =>
       report({ what: 'peers', error, tries: 1, isGivenUp: false }),
     )
-    this.#lists = new Retries(signal, 1)
+    this.#sessions = new Sessions(admin, signal, report)
     this.#records = new Records(authorizer.store, settings.maxKnown, key => void this.#changed(key))
     const { responseTimeoutMs, confirmTimeoutMs, takeoverMs, peers, probeMs } = settings
     this.#context = {
@@ -142,7 +139,7 @@ class Enforcement implements VernemqEnforcement {
       boundMs: this.#caches.isReachable ? boundMs : Number.POSITIVE_INFINITY,
       terms,
       nodes: this.#caches.states(),
-      pending: this.#clients.pending + this.#lists.pending,
+      pending: this.#clients.pending + this.#sessions.pending,
     }
   }
 
@@ -260,29 +257,11 @@ class Enforcement implements VernemqEnforcement {
 
   /** Finds the clients that a `*` record decides for; those with a record of their own are none of its. */
   #forEachUnder(key: RecordKey, act: (client: RecordKey) => Promise<void>): Promise<boolean> {
-    return this.#sessions(key, async ({ clientId }) => {
+    return this.#sessions.forEach(key, async ({ clientId }) => {
       const client = { ...key, clientId }
       const found = await this.#authorizer.access(client)
       if (!found.allow || found.access.recordKey?.clientId === '*') await act(client)
     })
-  }
-
-  /**
-   * Lists sessions, again until that succeeds, and hands on those with a user name. Resolves after the first try with
-   * whether it succeeded.
-   */
-  async #sessions(of: RecordKey | undefined, act: (client: RecordKey) => Promise<unknown>): Promise<boolean> {
-    let isDone = false
-    const job = async () => {
-      const listed = await this.#admin.sessions(of)
-      const clients = listed.filter((session): session is RecordKey => session.username !== undefined)
-      await Promise.all(clients.map(act))
-      isDone = true
-    }
-    await this.#lists.run(job, (error, tries, isGivenUp) =>
-      this.#settings.onFault({ what: 'sessions', error, tries, isGivenUp }),
-    )
-    return isDone
   }
 
   /** Anything may have changed, or nothing is known yet: all caches, and every session there is. */
@@ -296,7 +275,7 @@ class Enforcement implements VernemqEnforcement {
       {
         plan: async () => ({ work: 'all sessions', isInformed: true, isNothing: false }),
         act: async pass => {
-          if (pass === 1 && this.#settings.verifyAtStart) await this.#sessions(undefined, verify)
+          if (pass === 1 && this.#settings.verifyAtStart) await this.#sessions.forEach(undefined, verify)
           return {}
         },
         end: () => {},

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 
 /**
  * What the webhook servers over one VerneMQ share, so that one of them carries out a change and another takes over when
- * it dies. Any store with expiring keys will do; {@link createRedisPeers} makes it from a Redis client.
+ * it dies. Any store with expiring keys will do; {@link createRedisPeers} makes it from a Redis client. A call that fails, or
+ * takes longer than a quarter of `takeoverMs`, is reported, and the server goes on alone.
  */
 export interface EnforcementPeers {
   /** Sets a value where there is none, for `ttlMs` milliseconds (`SET name value NX PX ttlMs`); whether it did. */
@@ -70,7 +71,11 @@ export type Share = 'mine' | 'held' | 'done'
 
 const POLL_MS = 25
 
-/** One server's part in the sharing of work. A peer store that fails is reported, and the work done twice at worst. */
+/**
+ * One server's part in the sharing of work. A peer store that fails, or does not answer in a quarter of the time after
+ * which another server takes over, is reported, and the work done twice at worst: four answers are waited for before it
+ * is done.
+ */
 export class Shift {
   readonly id: string = randomUUID()
   readonly #peers: EnforcementPeers
@@ -85,12 +90,12 @@ export class Shift {
   }
 
   async join(): Promise<void> {
-    await this.#ask(this.#peers.join(this.id, this.#ttlMs), undefined)
+    await this.#ask(() => this.#peers.join(this.id, this.#ttlMs), undefined)
   }
 
   /** What stands for the work now: to tell later what is new. */
   peek(work: string): Promise<string | undefined> {
-    return this.#ask(this.#peers.get(work), undefined)
+    return this.#ask(() => this.#peers.get(work), undefined)
   }
 
   /**
@@ -112,7 +117,7 @@ export class Shift {
   /** Whether nobody had the work, and it is this server's now. */
   takeFree(work: string): Promise<boolean> {
     this.#turn++
-    return this.#ask(this.#peers.setIfAbsent(work, this.#mark('held'), this.#ttlMs), true)
+    return this.#ask(() => this.#peers.setIfAbsent(work, this.#mark('held'), this.#ttlMs), true)
   }
 
   async isDone(work: string): Promise<boolean> {
@@ -120,25 +125,27 @@ export class Shift {
   }
 
   async renew(work: string): Promise<void> {
-    await this.#ask(this.#peers.set(work, this.#mark('held'), this.#ttlMs), undefined)
+    await this.#ask(() => this.#peers.set(work, this.#mark('held'), this.#ttlMs), undefined)
   }
 
   /** Kept for longer than it takes the others to look. */
   async finish(work: string): Promise<void> {
-    await this.#ask(this.#peers.set(work, this.#mark('done'), 2 * this.#ttlMs), undefined)
+    await this.#ask(() => this.#peers.set(work, this.#mark('done'), 2 * this.#ttlMs), undefined)
   }
 
   /** Tells the others that this server decides by what the record is now. */
   async confirm(record: string, digest: string): Promise<void> {
-    await this.#ask(this.#peers.set(`seen ${this.id} ${record}`, digest, 2 * this.#ttlMs), undefined)
+    await this.#ask(() => this.#peers.set(`seen ${this.id} ${record}`, digest, 2 * this.#ttlMs), undefined)
   }
 
   /** Waits until all live servers have confirmed; returns those that did not in time. */
   async unconfirmed(record: string, digest: string, timeoutMs: number): Promise<readonly string[]> {
     const deadline = performance.now() + timeoutMs
-    let missing = (await this.#ask(this.#peers.members(), [])).filter(id => id !== this.id)
+    let missing = (await this.#ask(() => this.#peers.members(), [])).filter(id => id !== this.id)
     while (missing.length > 0) {
-      const seen = await Promise.all(missing.map(id => this.#ask(this.#peers.get(`seen ${id} ${record}`), undefined)))
+      const seen = await Promise.all(
+        missing.map(id => this.#ask(() => this.#peers.get(`seen ${id} ${record}`), undefined)),
+      )
       missing = missing.filter((_id, index) => seen[index] !== digest)
       if (missing.length === 0 || performance.now() >= deadline) break
       await new Promise(resolve => setTimeout(resolve, POLL_MS))
@@ -151,12 +158,19 @@ export class Shift {
     return `${state} ${this.id} ${this.#turn}`
   }
 
-  async #ask<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+  async #ask<T>(question: () => Promise<T>, otherwise: T): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_resolve, reject) => {
+      const ms = this.#ttlMs / 4
+      timer = setTimeout(() => reject(new Error(`"peers" did not answer within ${ms} ms`)), ms).unref()
+    })
     try {
-      return await answer
+      return await Promise.race([question(), late])
     } catch (error) {
       this.#onError(error)
       return otherwise
+    } finally {
+      clearTimeout(timer)
     }
   }
 }

@@ -172,6 +172,26 @@ describe('the fetch face', () => {
     await new Promise(resolve => setImmediate(resolve))
     expect([asked, errors]).toEqual([[], ['body did not arrive in time']])
   })
+
+  it('answers 400 when somebody in front is reading the body, or has read it', async () => {
+    const { fetch } = createEndpoint(echo, { onError: () => {} })
+    const locked = new Request('http://x/', { method: 'POST', body: 'x' })
+    locked.body!.getReader()
+    const used = new Request('http://x/', { method: 'POST', body: 'x' })
+    await used.text()
+    expect([(await fetch(locked)).status, (await fetch(used)).status]).toEqual([400, 400])
+  })
+
+  it.each([
+    { status: 99, headers: {}, body: '' },
+    { status: 200, headers: { 'x-y': 'a\r\nset-cookie: b' }, body: '' },
+    { status: 204, headers: {}, body: 'something' },
+  ])('answers 500 in place of what cannot be sent, and tells who listens: %j', async response => {
+    const places: string[] = []
+    const { fetch } = createEndpoint(() => response, { onError: (_error, place) => places.push(place) })
+    const { status } = await fetch(new Request('http://x/'))
+    expect([status, places]).toEqual([500, ['endpoint response']])
+  })
 })
 
 describe('options of an endpoint', () => {

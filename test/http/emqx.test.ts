@@ -197,6 +197,18 @@ describe('rules in the answer to a login', () => {
     }
   })
 
+  it('take what every object in JavaScript has for a level like any other', async () => {
+    const { authorizer, store } = setScene()
+    const patterns = ['a/constructor', 'b/__proto__', '%c/x'].map(pattern => ({ pattern }))
+    await store.put(
+      { mountpoint: '', clientId: 'toString', username: 'u' },
+      { passhash: 'plain:pw', publishAcl: patterns, subscribeAcl: patterns },
+    )
+    const rules = await rulesOf(authorizer, { clientid: 'toString', username: 'u', password: 'pw' })
+    const names = ['a/constructor', 'b/__proto__', 'toString/x']
+    expect(rules.map(({ topic }) => topic)).toEqual([...names, ...names.map(name => `eq ${name}`)])
+  })
+
   it('are left out where depth matters', async () => {
     const { authorizer, store } = setScene({ maxLevels: 3 })
     await store.put(
@@ -212,7 +224,7 @@ describe('rules in the answer to a login', () => {
   })
 
   it('admit nothing that the record refuses', () => {
-    const level = fc.constantFrom('a', 'b', '+', '%c', '%u', '', '$x')
+    const level = fc.constantFrom('a', 'b', '+', '%c', '%u', '', '$x', 'constructor')
     const pattern = fc
       .tuple(fc.array(level, { minLength: 1, maxLength: 3 }), fc.boolean())
       .map(([levels, isOpen]) => [...levels, ...(isOpen ? ['#'] : [])].join('/'))

@@ -146,8 +146,16 @@ describe('two webhook servers over one VerneMQ', () => {
     expect(cluster.isOnline('c1')).toBe(true)
   })
 
-  it('each do the work when what they share fails, and say so', async () => {
-    const broken = () => Promise.reject(new Error('down'))
+  it.each<[string, () => Promise<never>]>([
+    ['fails', () => Promise.reject(new Error('down'))],
+    [
+      'throws',
+      () => {
+        throw new Error('down')
+      },
+    ],
+    ['never answers', () => new Promise(() => {})],
+  ])('each do the work when what they share %s, and say so', async (_how, broken) => {
     const peers = { setIfAbsent: broken, set: broken, get: broken, join: broken, members: broken }
     const { store, cluster, servers } = await play([[K1, allows(['a'])]], two(peers))
     await cluster.nodes[0]!.connect(C1)
