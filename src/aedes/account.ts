@@ -1,6 +1,7 @@
 import { denied } from '../acl/rule.js'
 import type { Denied, DenyReason } from '../acl/types.js'
-import type { Access, Authorizer, Refusal, Session } from '../authorizer/types.js'
+import type { Access, AccessGranted, AccessRefused, Authorizer, Refusal, Session } from '../authorizer/types.js'
+import type { SessionOwner } from './owners.js'
 
 /** Who decides, and reports what is refused: a session, or an account without one. */
 export type Judge = Pick<Session, 'authorizePublish' | 'authorizeSubscribe' | 'refuse'>
@@ -22,7 +23,11 @@ export function accountJudge(authorizer: Authorizer, { principal, compiled }: Ac
   }
 }
 
-/** Tells whether an account exists no more, by the reason its look-up was refused with. */
-export function isGone(reason: DenyReason): boolean {
-  return reason === 'bad_credentials' || reason === 'expired'
+/**
+ * Tells whether an owner is no more, by what a look-up of its account came to: the account is gone or has expired, or
+ * its record of exactly this client id is gone and the `*` one decides, by which it does not get back what it had.
+ */
+export function isOver({ kind }: SessionOwner, found: AccessGranted | AccessRefused): boolean {
+  if (found.allow) return kind === 'exact' && found.access.recordKey?.clientId === '*'
+  return found.reason === 'bad_credentials' || found.reason === 'expired'
 }

@@ -1,5 +1,5 @@
 import type { FormerHolder } from '../authorizer/types.js'
-import { isGone } from './account.js'
+import { isOver } from './account.js'
 import type { Context } from './context.js'
 import { type MaybePromise, whenKnown } from './maybe-promise.js'
 import type { Member } from './members.js'
@@ -139,9 +139,9 @@ export function withoutNode(node: string, left: Ownership): Ownership | 'removed
   return { ...held, ...(keeper !== undefined && keeper !== node && { keeper }), holders: others }
 }
 
-/** Whether the account that owns a stored session exists no more. */
+/** Whether the owner of a stored session is no more. */
 function isOrphaned({ authorizer }: Context, clientId: string, owner: SessionOwner): MaybePromise<boolean> {
   if (owner.kind === 'anonymous') return false
   const { mountpoint, username } = owner
-  return whenKnown(authorizer.access({ mountpoint, clientId, username }), found => !found.allow && isGone(found.reason))
+  return whenKnown(authorizer.access({ mountpoint, clientId, username }), found => isOver(owner, found))
 }

@@ -3,7 +3,7 @@ import { Turns } from '../authorizer/turns.js'
 import type { Access } from '../authorizer/types.js'
 import { watchWallClock } from '../authorizer/wall-clock.js'
 import type { ChangeEffects } from '../store/types.js'
-import { accountJudge, isGone } from './account.js'
+import { accountJudge, isOver } from './account.js'
 import type { QueuedPacket } from './broker.js'
 import type { Context } from './context.js'
 import type { MaybePromise } from './maybe-promise.js'
@@ -117,15 +117,15 @@ export function tidySession(context: Context, clientId: string): Promise<ChangeE
     // Its client may be back by now.
     if (owner === undefined) return {}
     const { mountpoint, username } = owner
-    const granted = await authorizer.access({ mountpoint, clientId, username })
-    if (granted.allow) {
-      const { leftMs, compiled } = granted.access
-      sleepers.expectEnd(clientId, leftMs)
-      if (sleepers.isTidy(clientId, compiled.acl)) return {}
-    } else if (!isGone(granted.reason)) {
-      return granted.reason === 'record_invalid'
-        ? {}
-        : { failed: `a stored session cannot be judged: ${granted.reason}` }
+    const found = await authorizer.access({ mountpoint, clientId, username })
+    const isOrphaned = isOver(owner, found)
+    if (!isOrphaned && !found.allow) {
+      return found.reason === 'record_invalid' ? {} : { failed: `a stored session cannot be judged: ${found.reason}` }
+    }
+    const access = found.allow && !isOrphaned ? found.access : undefined
+    if (access !== undefined) {
+      sleepers.expectEnd(clientId, access.leftMs)
+      if (sleepers.isTidy(clientId, access.compiled.acl)) return {}
     }
     if (!(await begin(context, clientId, owner))) {
       sleepers.delete(clientId)
@@ -134,10 +134,10 @@ export function tidySession(context: Context, clientId: string): Promise<ChangeE
     let isWiped = false
     try {
       const effects = await gate.exclusively(clientId, () => {
-        return granted.allow ? narrowSleeper(context, granted.access) : wipeSession(persistence, clientId)
+        return access === undefined ? wipeSession(persistence, clientId) : narrowSleeper(context, access)
       })
-      if (granted.allow) sleepers.tidied(clientId, granted.access.compiled.acl)
-      else isWiped = true
+      if (access === undefined) isWiped = true
+      else sleepers.tidied(clientId, access.compiled.acl)
       return effects
     } finally {
       await finish(context, clientId, isWiped)

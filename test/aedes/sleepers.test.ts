@@ -68,6 +68,15 @@ describe.each(persistences)('a session in $kind whose client is away', ({ option
     expect(ground.faults).toEqual([])
   })
 
+  it('goes with the record of its client id, although its account goes on by a * record', async () => {
+    const own = key('sensor', 's1')
+    const ground = await asleepOn(createMemoryStore([...records, [own, account([], ['a', 'b', 'c'])]]), 's1')
+    await ground.store.delete(own)
+    await eventually(async () => (await storedOf(ground, 's1')).length === 0, 'the subscriptions are removed')
+    await eventually(async () => (await queueOf(ground, 's1')).length === 0, 'the queue is empty')
+    expect(ground.faults).toEqual([])
+  })
+
   it('goes when its account ends because the clock of the system is set', async () => {
     const expiresAt = Math.ceil(Date.now() / 1_000) + 7_200
     const ending = [[key('sensor'), { ...account([], ['a', 'b', 'c']), expiresAt }], records[1]] as const

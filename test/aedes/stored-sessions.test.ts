@@ -43,6 +43,20 @@ describe('a stored session in Redis', () => {
     expect(await collect(restarted.broker.persistence.outgoingStream({ id: 'c1' }))).toEqual([])
   })
 
+  it.each(['fleet', 'rival'])('is free for %s once its owner is left with a * record', async newcomer => {
+    const one = await node('one', { broker: await redisOptions() })
+    await sleep(one)
+    await one.protection.close()
+    await store.put(key('own'), account([], ['mail/#']))
+    await store.put(key('rival', 'c1'), account([], ['mail/#']))
+    await store.delete(key('own', 'c1'))
+    const restarted = await node('one', { broker: await redisOptions() })
+    const { returnCode, sessionPresent, socket } = await login(restarted, newcomer, persistent)
+    expect({ returnCode, sessionPresent }).toEqual({ returnCode: 0, sessionPresent: false })
+    expect(await isAlive(socket)).toBe(true)
+    expect(socket.received).toEqual([])
+  })
+
   it('is checked at the next login, queue and all, when rights tightened while the node was down', async () => {
     const one = await node('one', { broker: await redisOptions() })
     await sleep(one)
