@@ -1,5 +1,5 @@
 import { denied } from '../acl/rule.js'
-import type { Denied, DenyReason } from '../acl/types.js'
+import type { Denied } from '../acl/types.js'
 import type { Access, AccessGranted, AccessRefused, Authorizer, Refusal, Session } from '../authorizer/types.js'
 import type { SessionOwner } from './owners.js'
 

@@ -1,6 +1,6 @@
 import type { Authorizer, ConnectRequest, Session } from '../authorizer/types.js'
-import { type ProtocolReason, type RefusalReason, returnCode } from './codes.js'
-import { messageFault } from './faults.js'
+import { type ProtocolReason, type RefusalReason, reasonCode, returnCode } from './codes.js'
+import { willFault } from './faults.js'
 import { canApply, factsOf, modifiersOf } from './message.js'
 import type { Settings } from './options.js'
 import type { ConnackPacket, ConnectPacket, Will } from './packets.js'
@@ -16,7 +16,7 @@ export async function judgeConnect(
   peer: Peer,
 ): Promise<ConnectVerdict> {
   const traits = traitsOf(packet)
-  if (traits === undefined) return refuseVersion()
+  if (traits === undefined) return refuseVersion(packet)
   const fault = connectFault(packet)
   if (fault !== undefined) return refuse(settings, traits, fault)
   const clientId = packet.clientId === '' ? assignedClientId(settings, packet) : packet.clientId
@@ -34,7 +34,7 @@ export async function judgeConnect(
 /** What no record can decide about. */
 function connectFault({ protocolVersion, properties, will }: ConnectPacket): ProtocolReason | undefined {
   if (protocolVersion === 5 && properties?.authenticationMethod !== undefined) return 'bad_authentication_method'
-  return will === undefined ? undefined : messageFault(will)
+  return will === undefined ? undefined : willFault(will)
 }
 
 /**
@@ -88,9 +88,13 @@ function refuse(settings: Settings, traits: ClientTraits, reason: RefusalReason)
   return { session: undefined, send: { cmd: 'connack', sessionPresent: false, ...code }, close: true, reason }
 }
 
-/** In the form of MQTT 3.1.1, which is all that a client of an unknown version may understand (MQTT 5, 3.1.2.2). */
-function refuseVersion(): ConnectRefused {
+/**
+ * In the form of the version that the packet names (MQTT 3.1 may say it is 5), since an answer in another cannot be
+ * written as that; of an unknown one in the form of MQTT 3.1.1, which is all its client may understand (MQTT 5, 3.1.2.2).
+ */
+function refuseVersion({ protocolVersion }: ConnectPacket): ConnectRefused {
   const reason = 'unsupported_protocol_version'
-  const send: ConnackPacket = { cmd: 'connack', sessionPresent: false, returnCode: returnCode(reason) }
-  return { session: undefined, send, close: true, reason }
+  const code =
+    protocolVersion === 5 ? { reasonCode: reasonCode(reason, 'connack') } : { returnCode: returnCode(reason) }
+  return { session: undefined, send: { cmd: 'connack', sessionPresent: false, ...code }, close: true, reason }
 }

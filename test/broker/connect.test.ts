@@ -48,7 +48,6 @@ describe('CONNACK', () => {
   it.each([
     ['MQTT', 3],
     ['MQIsdp', 4],
-    ['MQIsdp', 5],
     ['MQTT', 6],
     ['MQTT', 0],
     ['MQTT', undefined],
@@ -62,6 +61,13 @@ describe('CONNACK', () => {
       close: true,
       reason: 'unsupported_protocol_version',
     })
+  })
+
+  it('refuses MQTT 3.1 that says it is version 5 so that a packet of version 5 can be written', async () => {
+    const packet = connectPacket(5, { protocolId: 'MQIsdp' })
+    const { session, send, close } = await createBrokerAdapter(anonymous).connect(packet)
+    expect({ session, close }).toEqual({ session: undefined, close: true })
+    expect(onTheWire(send, 5)).toMatchObject({ reasonCode: 0x84 })
   })
 
   it('refuses enhanced authentication of MQTT 5, whatever the rest says', async () => {
@@ -244,6 +250,9 @@ describe('will of MQTT 5', () => {
     [{ contentType: null }, 0x81],
     [{ responseTopic: 'a/#' }, 0x82],
     [{ userProperties: { a: 'b\0' } }, 0x81],
+    [{ topicAlias: 1 }, 0x81],
+    [{ subscriptionIdentifier: 1 }, 0x81],
+    [{ sessionExpiryInterval: 1 }, 0x81],
   ])('is refused with properties that nobody could send on: %j', async (properties, reasonCode) => {
     const packet = connectPacket(5, { will: { ...will, properties: properties as NonNullable<Will['properties']> } })
     const { session, send } = await createBrokerAdapter(anonymous).connect(packet)

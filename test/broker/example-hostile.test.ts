@@ -107,6 +107,7 @@ describe('the example broker', () => {
     ['a topic alias nobody defined', 5, publishWith([35, 0, 1], ''), 0x82],
     ['an empty topic name', 5, publishWith([], ''), 0x82],
     ['a subscription identifier', 5, publishWith([11, 1]), 0x82],
+    ['a property of other packets', 5, publishWith([17, 0, 0, 0, 9]), 0x81],
     ['an unknown property', 5, publishWith([99, 1]), 0x81],
     ['a content type longer than the packet', 5, publishWith([3, 0, 200]), 0x81],
     ['a user property without a value', 5, publishWith([38, 0, 1, 0x61, 0, 200]), 0x81],
@@ -135,6 +136,13 @@ describe('the example broker', () => {
     ['a web request', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
   ])('closes a connection that begins with %s', async (_what, bytes) => {
     expect(await answerTo(await open(), bytes)).toHaveLength(0)
+    await isServing()
+  })
+
+  it('refuses MQTT 3.1 that says it is version 5', async () => {
+    const header = [0, 6, ...Buffer.from('MQIsdp'), 5, 2, 0, 0, 0]
+    const answer = await answerTo(await open(), Buffer.from([0x10, header.length + 3, ...header, 0, 1, 0x78]))
+    expect([...answer]).toEqual([0x20, 3, 0, 0x84, 0])
     await isServing()
   })
 
