@@ -7,11 +7,11 @@ import type { BrokerSession } from './session.js'
 /** Where a connection came from. */
 export interface Peer {
   /** VerneMQ's namespace of the listener. @default '' */
-  readonly mountpoint?: string
+  readonly mountpoint?: string | undefined
   /** Remote address, for events, for turns among logins that need a hash, and for limits of failed logins. */
-  readonly address?: string
+  readonly address?: string | undefined
   /** Aborted when the client hangs up, so that no password is hashed for it in vain. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /**

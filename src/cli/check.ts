@@ -8,6 +8,7 @@ import { encodeRecordKey } from '../record/key.js'
 import type { AclRecord } from '../record/types.js'
 import { collect, integer } from './arguments.js'
 import { CliFault, EXIT, printLine, readRecord, warnLine } from './io.js'
+import { describeBan } from './records/ban.js'
 import { hashProblem, readStored } from './records/stored.js'
 import { addRedisOptions, openStore } from './redis.js'
 
@@ -84,7 +85,7 @@ async function check(path: string | undefined, options: CheckOptions): Promise<v
     return
   }
   const verdicts = decide(found.record, options)
-  const problem = hashProblem(found.record) ?? expiryProblem(found.record)
+  const problem = loginProblem(found.record)
   if (options.json) printLine(JSON.stringify({ key: found.key ?? null, results: verdicts }, undefined, 2))
   else printReport(found, verdicts, problem === undefined)
   if (problem !== undefined) warnLine(`nobody can log in by this record: ${problem}`)
@@ -112,7 +113,12 @@ async function fromRedis({ redis, ...options }: CheckOptions): Promise<Found | u
   return undefined
 }
 
-/** Rules of a record that has ended are of no use to anybody. */
+/** Why a record is of no use to anybody, whatever its rules say. */
+function loginProblem(record: AclRecord): string | undefined {
+  const ban = describeBan(record)
+  return ban === undefined ? (hashProblem(record) ?? expiryProblem(record)) : `it ${ban}`
+}
+
 function expiryProblem({ expiresAt = Infinity }: AclRecord): string | undefined {
   const endsAtMs = expiresAt * 1_000
   return endsAtMs <= Date.now() ? `expires_at: it ended at ${new Date(endsAtMs).toISOString()}` : undefined

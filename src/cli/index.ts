@@ -28,6 +28,18 @@ const program = new Command('mqtt-warden')
       return option.defaultValue === false ? option.description : new Help().optionDescription(option)
     },
   })
+  .addHelpText(
+    'after',
+    `
+Examples:
+  $ export REDIS_URL=redis://127.0.0.1
+  $ mqtt-warden doctor
+  $ mqtt-warden check --redis -c thermo-7 -u plant -p plant/thermo-7/temp
+
+"mqtt-warden <command> --help" tells the options and exit codes of each.`,
+  )
+  // As every other line on standard error begins.
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'mqtt-warden: ')) })
   .showHelpAfterError('(--help tells more)')
 
 addPasswordCommands(program)

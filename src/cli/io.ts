@@ -54,6 +54,12 @@ export function inSeconds(ms: number): string {
   return `${Math.ceil(ms / 1_000)} s`
 }
 
+/** A moment for people, in UTC to the second; `undefined` for one that no calendar has. */
+export function inUtc(ms: number): string | undefined {
+  const date = new Date(ms)
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
 /** Prints rows of text in columns, as wide as they need be. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map(cells => cells[column]!.length)))

@@ -11,8 +11,8 @@ export function addPasswordCommands(program: Command): void {
     .summary('hash a password for the passhash field of a record')
     .description(
       'Hashes a password with bcrypt and prints the hash, ready for the passhash field of a record. ' +
-        'The password is asked for without echo, or read from standard input: an argument would show ' +
-        'in the list of processes and stay in the history of the shell.',
+        'The password is asked for without echo, or read from standard input, where one line break at the end is ' +
+        'not part of it: an argument would show in the list of processes and stay in the history of the shell.',
     )
     .option('--cost <n>', `work factor, ${COSTS.min} to ${COSTS.max}; one more doubles the time`, parseCost, 10)
     .addOption(

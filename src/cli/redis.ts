@@ -152,12 +152,16 @@ function withTls(options: RedisAddress['options'], tls: RedisTls | undefined): R
   return { ...options, tls, ...(options.sentinels !== undefined && { sentinelTLS: tls }) }
 }
 
-/** What the command line got wrong, in one line and without a stack. */
-export function asFault<T>(make: () => T): T {
+/**
+ * What the command line got wrong, in one line and without a stack. An option that a message begins with is given the
+ * name that it has on the command line.
+ */
+export function asFault<T>(make: () => T, names: Readonly<Record<string, string>> = {}): T {
   try {
     return make()
   } catch (error) {
-    throw new CliFault((error as Error).message)
+    const { message } = error as Error
+    throw new CliFault(message.replace(/^"(\w+)" option/, (text, option: string) => names[option] ?? text))
   }
 }
 

@@ -62,7 +62,8 @@ function pathSecrets(value: unknown): readonly string[] {
   if (value === undefined) return []
   const secrets: unknown[] = Array.isArray(value) ? value : [value]
   if (secrets.length === 0 || !secrets.every(isPathSecret)) {
-    throw new TypeError('"pathSecret" option must be 16 to 256 characters of A-Z a-z 0-9 . _ ~ -, or an array of such')
+    const what = Array.isArray(value) ? 'an array of texts of ' : ''
+    throw new TypeError(`"pathSecret" option must be ${what}16 to 256 characters of A-Z a-z 0-9 . _ ~ -`)
   }
   return secrets as string[]
 }

@@ -301,6 +301,37 @@ describe('mqtt-warden delete and ban', () => {
     expect(await store.getStored(key('p7'))).toEqual(before)
   })
 
+  it('are told by get and check, which else would show a record without rules that can be used', async () => {
+    await store.put(key('p7'), record('a'))
+    await cli(['ban', 'p7', 'plant'])
+    const since = / is banned since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: "ban --lift" lets it in again\n$/
+    expect((await cli(['get', 'p7', 'plant'])).stderr).toMatch(since)
+    const asked = ['check', '--redis', '-c', 'p7', '-u', 'plant']
+    const checked = await cli(asked)
+    expect(checked.stdout).toBe('record ["","p7","plant"]\n')
+    expect(checked.stderr).toMatch(/^mqtt-warden: nobody can log in by this record: it is banned since /)
+    expect(checked.code).toBe(1)
+    expect(JSON.parse((await cli([...asked, '--json'])).stdout)).toMatchObject({
+      key: '["","p7","plant"]',
+      results: [],
+    })
+    await cli(['ban', 'p7', 'plant', '--lift'])
+    expect((await cli(['get', 'p7', 'plant'])).stderr).not.toContain('banned')
+    expect(await cli(asked)).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  it('are seen even where what the record was before is broken, and lifting them says so', async () => {
+    await cli(['ban', 'p7', 'plant'])
+    const banned = (await store.get(key('p7')))!
+    const ban = { ...(banned.extra!.banned as object), record: '{"passhash":1}' }
+    await store.put(key('p7'), { ...banned, extra: { banned: ban } })
+    expect((await cli(['check', '--redis', '-c', 'p7', '-u', 'plant'])).stderr).toContain('it is banned since')
+    const lifted = await cli(['ban', 'p7', 'plant', '--lift'])
+    expect(lifted.stderr).toContain('what ["","p7","plant"] was before the ban cannot be used: ')
+    expect(lifted.stderr).toContain('; remove it with "delete"')
+    expect(lifted.code).toBe(2)
+  })
+
   it('refuse to ban all at once', async () => {
     const { code, stderr } = await cli(['ban', '*', 'plant'])
     expect(stderr).toContain("'*' is no device")

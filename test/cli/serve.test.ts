@@ -179,6 +179,7 @@ describe('mqtt-warden serve', () => {
       const served = await serve(args, { VERNEMQ_API_KEY: 'key' })
       await eventually(() => calls.some(call => call.includes('cache/clear')), 'the cache is cleared at the start')
       await eventually(() => isReady(served), 'the server is ready')
+      expect(served.lines.filter(({ level }) => level === 'error')).toEqual([])
       const hook = { mountpoint: '', client_id: 'pump-1', username: 'plant', topic: 'state/pump-1/x' }
       const body = { ...hook, qos: 0, retain: false, payload: '' }
       await post(`${served.url}/vernemq`, body, { 'vernemq-hook': 'auth_on_publish' })

@@ -73,6 +73,8 @@ function problems(): Map<string, string[]> {
     checkJs: true,
     noEmit: true,
     strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
     skipLibCheck: true,
     target: ts.ScriptTarget.ESNext,
     module: ts.ModuleKind.NodeNext,

@@ -2,8 +2,9 @@ import type { Command } from 'commander'
 import { encodeRecordKey } from '../../record/key.js'
 import { serializeRecord } from '../../record/serialize.js'
 import type { NodeInfo } from '../../store/types.js'
-import { CliFault, EXIT, inSeconds, printLine, printTable, warnLine } from '../io.js'
+import { CliFault, EXIT, inSeconds, inUtc, printLine, printTable, warnLine } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
+import { describeBan } from './ban.js'
 import { readStored } from './stored.js'
 
 interface GetArguments extends StoreArguments {
@@ -71,6 +72,8 @@ async function runGet(clientId: string, username: string, options: GetArguments)
       printLine(JSON.stringify(record, undefined, 2))
       const whose = id === '*' ? 'every client id without a record of its own' : 'this client id alone'
       warnLine(`record ${text}, for ${whose}; digest ${digest}`)
+      const ban = describeBan(stored.record)
+      if (ban !== undefined) warnLine(`warning: it ${ban}`)
     }
     return
   }
@@ -100,7 +103,6 @@ async function runNodes(options: StoreArguments & { readonly json: boolean }): P
 }
 
 function printNodes(nodes: readonly NodeInfo[]): void {
-  const since = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
   printTable([
     ['node', 'version', 'sessions', 'since', 'seen', 'forgotten after'],
     ...nodes.map(({ id, version = '-', sessions = '-', startedAt, seenMs, leaseMs }) => {
@@ -108,7 +110,7 @@ function printNodes(nodes: readonly NodeInfo[]): void {
         id,
         version,
         String(sessions),
-        since(startedAt),
+        inUtc(startedAt) ?? '-',
         `${inSeconds(seenMs)} ago`,
         `${inSeconds(leaseMs)} of silence`,
       ]

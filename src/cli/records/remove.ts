@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import { RecordInvalid } from '../../errors.js'
 import { encodeRecordKey } from '../../record/key.js'
-import type { RecordKey } from '../../record/types.js'
+import type { AclRecord, RecordKey } from '../../record/types.js'
 import type { RedisStore } from '../../redis/index.js'
 import { CliFault, EXIT, warnLine } from '../io.js'
 import { addStoreOptions, openStore, type StoreArguments } from '../redis.js'
-import { bannedRecord, banOf } from './ban.js'
+import { type Ban, bannedRecord, banOf } from './ban.js'
 import { readStored } from './stored.js'
 import { addWriteOptions, report, reportPut, WRITE_EXITS, type WriteArguments, writeOptions } from './write.js'
 
@@ -72,9 +72,10 @@ async function runBan(clientId: string, username: string, options: BanArguments)
   const conditions: RemoveArguments = { ...options, ifMatch: options.ifMatch ?? stored?.digest ?? null }
   if (options.lift) {
     if (ban === undefined) throw new CliFault(`${encodeRecordKey(key)} is not banned`, EXIT.refused)
-    if (ban.former === null) await remove(store, key, conditions)
+    const former = formerOf(ban, key)
+    if (former === null) await remove(store, key, conditions)
     else {
-      const put = { store, key, record: ban.former, conditions: writeOptions(conditions) }
+      const put = { store, key, record: former, conditions: writeOptions(conditions) }
       await reportPut('restored', put, options.json)
     }
     return
@@ -82,6 +83,17 @@ async function runBan(clientId: string, username: string, options: BanArguments)
   if (ban !== undefined) throw new CliFault(`${encodeRecordKey(key)} is banned already`, EXIT.refused)
   const put = { store, key, record: await bannedRecord(stored?.record), conditions: writeOptions(conditions) }
   await reportPut('banned', put, options.json)
+}
+
+function formerOf(ban: Ban, key: RecordKey): AclRecord | null {
+  try {
+    return ban.former()
+  } catch (error) {
+    const what = `what ${encodeRecordKey(key)} was before the ban cannot be used`
+    throw new CliFault(
+      `${what}: ${(error as Error).message}; remove it with "delete", or write a whole one with "put --file"`,
+    )
+  }
 }
 
 async function exists(store: RedisStore, key: RecordKey): Promise<boolean> {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Authorizer } from '../../authorizer/index.js'
 import type { Endpoint, EndpointAccess } from '../../endpoint/index.js'
 import { createEmqxHandler, createGoAuthHandler, createNanomqHandler, createRabbitmqHandler } from '../../http/index.js'
@@ -12,6 +13,9 @@ import { asFault, openClient } from '../redis.js'
 import type { Log } from './log.js'
 import type { Metrics } from './metrics.js'
 import type { ServerOptions } from './server.js'
+
+/** Longest wait for the Redis that webhook servers share, before the server starts without it, in milliseconds. */
+const CONNECT_MS = 2_000
 
 /** Where each broker asks, by the first part of the path. */
 export function createEndpoints(
@@ -50,9 +54,12 @@ export async function enforce(
 ): Promise<Enforced | undefined> {
   const { vernemq } = options
   if (vernemq === undefined) return undefined
-  const admin = asFault(() => createVernemqAdmin(vernemq))
+  const names = { nodes: '--vernemq-node', apiKey: `--vernemq-key-env: ${options.vernemqKeyEnv}` }
+  const admin = asFault(() => createVernemqAdmin(vernemq), names)
   const redis = await openClient(options)
   redis.on('error', error => log.error(error, 'vernemq peers'))
+  // What is asked before would fail, and be told as a fault. A Redis that is away holds up nothing for long.
+  await once(redis, 'ready', { signal: AbortSignal.timeout(CONNECT_MS) }).catch(() => {})
   const enforcement = enforceOnVernemq(authorizer, admin, {
     peers: createRedisPeers(redis),
     onFault: ({ error, what, node, isGivenUp }) =>

@@ -19,6 +19,9 @@ export interface ServerOptions extends StoreArguments, TlsFiles {
   readonly secret: string | undefined
   readonly unknownFacts: 'refuse' | 'allow'
   readonly goAuthMode: 'status' | 'json' | 'text'
+  /** Variables that hold the secret and the key, for messages. */
+  readonly secretEnv?: string
+  readonly vernemqKeyEnv: string
   readonly vernemq: { readonly nodes: readonly string[]; readonly apiKey: string } | undefined
   readonly cacheSeconds: number
 }
@@ -51,7 +54,8 @@ export async function runServer(options: ServerOptions): Promise<void> {
     ['/metrics', async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() })],
   ])
   const counting = metrics.counting(authorizer)
-  const endpoints = asFault(() => createEndpoints(counting, options, log, enforced?.enforcement))
+  const names = { pathSecret: `--secret-env: ${options.secretEnv}` }
+  const endpoints = asFault(() => createEndpoints(counting, options, log, enforced?.enforcement), names)
   const server = asFault(() => createEndpointServer({ node: createListener({ endpoints, pages }, metrics) }, tls))
   await listen(server, options)
   outliveOutput()
