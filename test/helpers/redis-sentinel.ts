@@ -123,8 +123,9 @@ async function startSentinel(masterPort: number): Promise<{ member: SentinelMemb
   const admin = new Redis(port, { retryStrategy: () => 20 })
   admin.on('error', () => {})
   await Promise.race([admin.ping(), failed])
-  // Periods of seconds, made short where the version lets them be.
-  const periods = ['INFO-PERIOD', '200', 'PING-PERIOD', '100', 'ASK-PERIOD', '100', 'PUBLISH-PERIOD', '200']
+  // Periods of seconds, made short where the version lets them be. While the master is down replicas are looked at once a
+  // second, and one that was last looked at five ping periods ago is not promoted: with shorter ones there is often none.
+  const periods = ['INFO-PERIOD', '200', 'PING-PERIOD', '300', 'ASK-PERIOD', '100', 'PUBLISH-PERIOD', '200']
   await admin.call('SENTINEL', 'DEBUG', ...periods).catch(() => {})
   const line = await startTcpProxy(port)
   return {
