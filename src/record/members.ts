@@ -12,7 +12,7 @@ import {
 } from './fields.js'
 import { copyJson } from './json.js'
 import { integer } from './kinds.js'
-import type { Place } from './place.js'
+import { type Place, pathOf } from './place.js'
 import { publishRules, subscribeRules } from './rules.js'
 import type { AclRecord, JsonValue } from './types.js'
 
@@ -67,15 +67,31 @@ export function writeRecord(record: AclRecord): [name: string, value: JsonValue]
 }
 
 /**
- * Tells which members that are kept for others look like a misspelt one of the record's own: `expire_at` ends nothing.
+ * Tells which members that are kept for others look like a misspelt one of the record's own (`expire_at` ends nothing),
+ * and where the first number among them stands that may have been another one in the text it was read from.
  *
  * @returns One line for each.
  */
 export function recordWarnings({ extra = {} }: AclRecord): string[] {
-  return Object.keys(extra).flatMap(name => {
+  const misspelt = Object.keys(extra).flatMap(name => {
     const meant = likelyMeant(name, RECORD, 'wire')
     return meant === undefined ? [] : [`${quote(name)} means nothing to anybody: did you mean ${meant}?`]
   })
+  const steps = pathToRounded(extra)
+  if (steps === undefined) return misspelt
+  return [...misspelt, `${pathOf(steps)} is beyond 9007199254740991 and may have lost digits: keep it as text`]
+}
+
+/** Leads to the first integer that JavaScript does not tell from its neighbours, such as an id of 64 bits. */
+function pathToRounded(value: JsonValue): (string | number)[] | undefined {
+  if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value) ? [] : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  const step = Array.isArray(value) ? Number : String
+  for (const [name, member] of Object.entries(value)) {
+    const rest = pathToRounded(member)
+    if (rest !== undefined) return [step(name), ...rest]
+  }
+  return undefined
 }
 
 /** In JSON, every member that is not the record's own is extra. */

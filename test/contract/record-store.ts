@@ -7,6 +7,7 @@ import {
   StoreUnavailable,
   WardenError,
 } from '../../src/errors.js'
+import { parseRecord } from '../../src/record/parse.js'
 import type { AclRecord, RecordKey } from '../../src/record/types.js'
 import { NotDurable } from '../../src/store/not-durable.js'
 import type { ChangeEffects, RecordStore, StoreEvent } from '../../src/store/types.js'
@@ -192,6 +193,20 @@ export function describeRecordStore(name: string, subject: StoreSubject): void {
         '"Publish_ACL" means nothing to anybody: did you mean publish_acl?',
       ])
       expect((await store.get(key('c')))?.extra).toEqual(extra)
+    })
+
+    it('warns of a number that may have lost digits when the record was read', async () => {
+      const read = parseRecord(
+        `{"passhash":"${HASH}","tenant":{"safe":9007199254740991,"ids":[0.5,9223372036854775807]}}`,
+      )
+      expect((await store.put(key('c'), read)).warnings).toEqual([
+        'tenant.ids[1] is beyond 9007199254740991 and may have lost digits: keep it as text',
+      ])
+      const { warnings } = await store.put(key('c'), {
+        ...read,
+        extra: { id: '9223372036854775807', most: 2 ** 53 - 1 },
+      })
+      expect(warnings).toEqual([])
     })
 
     it('refuses an invalid record and an invalid key, and writes nothing', async () => {

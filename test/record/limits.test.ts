@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type ParseOptions, parseRecord } from '../../src/record/index.js'
 import { faultOf } from './fault.js'
@@ -20,6 +21,20 @@ both('the bounds of parseRecord, $semantics', options => {
     const maxBytes = new TextEncoder().encode(text).length
     expect(parse(text, { maxBytes }).passhash).toBe(character.repeat(100))
     expect(() => parse(text, { maxBytes: maxBytes - 1 })).toThrow(`record: is larger than ${maxBytes - 1} bytes`)
+  })
+
+  it('counts what an encoder writes, at the edges of every length', () => {
+    const edges = ['a', '\u007f', '\u0080', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}']
+    // Only read leniently, as the three bytes of U+FFFD.
+    const halves = options.semantics === 'strict' ? [] : ['\ud800', '\udbff', '\udc00', '\udfff']
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(...edges, ...halves), maxLength: 6 }), filler => {
+        const text = `{"passhash":"h","x":"${filler}"}`
+        const maxBytes = new TextEncoder().encode(text).length
+        expect(parse(text, { maxBytes }).passhash).toBe('h')
+        expect(() => parse(text, { maxBytes: maxBytes - 1 })).toThrow('is larger than')
+      }),
+    )
   })
 
   it('looks at the size before anything else', () => {
