@@ -9,7 +9,10 @@ import type { HashTarget, PasswordHasher } from './types.js'
 export interface HasherParts {
   /** As in {@link PasswordHasher}. Refuse what would take too long, too. */
   passhashProblem(passhash: string): string | undefined
-  /** Resolves with whether the password belongs to the hash, which `passhashProblem` found no fault with. */
+  /**
+   * Resolves with whether the password belongs to the hash, which `passhashProblem` found no fault with. A call that is
+   * not settled after two minutes is given up, and others get its place; whoever waited for it was refused long before.
+   */
   verify(password: string, passhash: string): Promise<boolean>
   /** As in {@link PasswordHasher}. Left out, every hash is good enough. */
   isOutdated?(passhash: string, target: HashTarget): boolean

@@ -1,7 +1,7 @@
 import { Piscina } from 'piscina'
 import { HashFailed } from '../errors.js'
 import type { HashRequest } from './hash-worker.js'
-import { type HashLimits, HashQueue } from './queue.js'
+import { type HashLimits, HashQueue, LOST_MS } from './queue.js'
 import type { HasherStats } from './types.js'
 
 /** How long a thread without work is kept, in milliseconds. */
@@ -12,9 +12,6 @@ const IDLE_MS = 5_000
  * otherwise, and the loop waits. Elsewhere than on Linux a thread has no such value of its own.
  */
 const NICE_INCREMENT = process.platform === 'linux' ? 5 : 0
-
-/** After this long, in milliseconds, a hash is taken for lost, and its thread with it. */
-const LOST_MS = 120_000
 
 export interface HashPoolOptions {
   /** Most threads at once. */
@@ -45,7 +42,8 @@ export class HashPool {
 
   constructor({ threads, queue, worker, idleMs, lostMs }: HashPoolOptions) {
     this.#threads = threads
-    this.#queue = new HashQueue(threads, queue)
+    // What is lost takes its thread with it: see `#dropLostThreads`.
+    this.#queue = new HashQueue(threads, queue, Number.POSITIVE_INFINITY)
     this.#worker = (worker ?? new URL('./hash-worker.js', import.meta.url)).href
     this.#idleMs = idleMs ?? IDLE_MS
     this.#lostMs = lostMs ?? LOST_MS

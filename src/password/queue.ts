@@ -6,6 +6,9 @@ import type { HasherLimits, HasherStats } from './types.js'
 /** Longest delay a Node timer can hold. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
+/** After this long, in milliseconds, a hash is taken for lost. */
+export const LOST_MS = 120_000
+
 /** Most hashes that wait for a time when no login does. */
 const MAX_BACKGROUND = 100
 
@@ -46,6 +49,7 @@ interface Task {
 export class HashQueue {
   readonly #slots: number
   readonly #queue: number
+  readonly #lostMs: number
   readonly #waiting: Set<Task> = new Set()
   readonly #byAddress: Flows<Task> = new Flows()
   readonly #byAccount: Flows<Task> = new Flows()
@@ -58,10 +62,12 @@ export class HashQueue {
   /**
    * @param slots Most hashes computed at once.
    * @param queue Most hashes that wait.
+   * @param lostMs After how long a hash that neither succeeds nor fails loses its place, or it would keep it for ever.
    */
-  constructor(slots: number, queue: number) {
+  constructor(slots: number, queue: number, lostMs: number = LOST_MS) {
     this.#slots = slots
     this.#queue = queue
+    this.#lostMs = lostMs
   }
 
   /**
@@ -95,6 +101,7 @@ export class HashQueue {
         },
       }
       const abort = (): void => task.fail(signal?.reason)
+      this.#dropLost()
       this.#admit(task)
       const timer = setTimeout(() => task.fail(late), Math.min(timeoutMs, LONGEST_TIMER_MS))
       signal?.addEventListener('abort', abort, { once: true })
@@ -131,6 +138,15 @@ export class HashQueue {
     // First, or the places that become free would be given to them.
     this.failWaiting(reason)
     this.failRunning(reason)
+  }
+
+  #dropLost(): void {
+    const now = performance.now()
+    for (const [task, begunAt] of this.#running) {
+      if (now - begunAt < this.#lostMs) return
+      this.#running.delete(task)
+      task.fail(new HashFailed(`hash was not finished within ${this.#lostMs} ms`))
+    }
   }
 
   #admit(task: Task): void {

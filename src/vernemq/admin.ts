@@ -126,14 +126,14 @@ class HttpAdmin implements VernemqAdmin {
     const limits = [`--limit=${this.#maxSessions}`, `--rowtimeout=${ROW_TIMEOUT_MS}`]
     const user = isFiltered ? pair('--user', of.username) : '--user'
     const query = ['--client_id', '--mountpoint', user, ...limits]
-    const { table = [] } = await this.#onAny(node => this.#command(node, 'session/show', query))
-    if (!Array.isArray(table)) throw new VernemqAdminFailed('the list of sessions is none', {})
-    if (table.length >= this.#maxSessions) {
-      throw new VernemqAdminFailed(`there are more than "maxSessions" (${this.#maxSessions}) sessions`, {
-        isPermanent: true,
-      })
-    }
-    const sessions = table.map(row => toSession(row, isFiltered ? of.username : undefined))
+    const sessions = await this.#onAny(async node => {
+      const { table = [] } = await this.#command(node, 'session/show', query)
+      if (!Array.isArray(table)) throw new VernemqAdminFailed('the list of sessions is none', { node })
+      if (table.length < this.#maxSessions)
+        return table.map(row => toSession(row, node, isFiltered ? of.username : undefined))
+      const problem = `there are more than "maxSessions" (${this.#maxSessions}) sessions`
+      throw new VernemqAdminFailed(problem, { isPermanent: true })
+    })
     if (of === undefined) return sessions
     return sessions.filter(({ mountpoint, username }) => mountpoint === of.mountpoint && username === of.username)
   }
@@ -256,9 +256,9 @@ function unnameable({ mountpoint, clientId }: VernemqClient): VernemqAdminFailed
 }
 
 /** VerneMQ's tables hold text; what is empty there may come as an empty list. */
-function toSession(row: unknown, username: string | undefined): VernemqSession {
-  const { client_id: clientId, mountpoint, user } = row as Record<string, unknown>
-  if (typeof clientId !== 'string') throw new VernemqAdminFailed('a session has no client id', {})
+function toSession(row: unknown, node: string, username: string | undefined): VernemqSession {
+  const { client_id: clientId, mountpoint, user } = (row ?? {}) as Record<string, unknown>
+  if (typeof clientId !== 'string') throw new VernemqAdminFailed('a session has no client id', { node })
   const known = typeof user === 'string' && user !== 'undefined' ? user : undefined
   return { clientId, mountpoint: typeof mountpoint === 'string' ? mountpoint : '', username: username ?? known }
 }

@@ -1,5 +1,5 @@
 import { createHasher, type HasherParts } from 'mqtt-warden'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { deferred } from '../helpers/deferred.js'
 
 const timeoutMs = 15_000
@@ -35,6 +35,32 @@ describe('createHasher', () => {
     await hasher.close()
     await Promise.all(ended)
     expect(closed).toBe(1)
+  })
+
+  it('gives the place of a call that is not settled within two minutes to others', async () => {
+    const passed = { ms: 0 }
+    const { now } = performance
+    vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + passed.ms)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const hung = deferred<boolean>()
+    const verify = vi.fn(parts.verify).mockReturnValueOnce(hung.promise)
+    const hasher = createHasher({ ...parts, threads: 1, verify })
+    const lost = hasher.verify('pw', 'plain:pw', { timeoutMs: 300_000 })
+    const second = hasher.verify('pw', 'plain:pw', { timeoutMs })
+    passed.ms = 119_000
+    const third = hasher.verify('pw', 'plain:pw', { timeoutMs })
+    expect(hasher.stats()).toEqual({ running: 1, queued: 2 })
+    passed.ms = 121_000
+    const fourth = hasher.verify('pw', 'plain:pw', { timeoutMs })
+    await expect(lost).rejects.toMatchObject({
+      code: 'ERR_HASH_FAILED',
+      message: 'hash was not finished within 120000 ms',
+    })
+    expect(await Promise.all([second, third, fourth])).toEqual([true, true, true])
+    hung.resolve(true)
+    await new Promise(resolve => setImmediate(resolve))
+    expect(hasher.stats()).toEqual({ running: 0, queued: 0 })
+    await hasher.close()
   })
 
   it('tells what a function throws as its cause', async () => {

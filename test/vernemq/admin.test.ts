@@ -130,6 +130,24 @@ describe('failures', () => {
     expect(cluster.calls.map(({ node }) => node)).toEqual(['node1', 'node2'])
   })
 
+  it.each([
+    [{ table: [null] }, 'a session has no client id'],
+    [{ table: [{ client_id: 1 }] }, 'a session has no client id'],
+    [{ table: 'none' }, 'the list of sessions is none'],
+    [null, 'the answer is no object'],
+  ])('name a node that lists %j, and have the others asked', async (answer, problem) => {
+    const nodes = ['http://10.0.0.1:8888', 'http://10.0.0.2:8888']
+    const good = { table: [{ client_id: 'c1', mountpoint: '', user: 'u1' }] }
+    const ask = async (url: unknown) => Response.json(String(url).startsWith(nodes[0]!) ? answer : good)
+    const options = { apiKey: 'k', fetch: ask as typeof fetch }
+    expect(await createVernemqAdmin({ ...options, nodes }).sessions()).toHaveLength(1)
+    await expect(createVernemqAdmin({ ...options, nodes: nodes.slice(0, 1) }).sessions()).rejects.toMatchObject({
+      message: `${nodes[0]}: ${problem}`,
+      node: nodes[0],
+      isPermanent: false,
+    })
+  })
+
   it('name the last node when all are down', async () => {
     const [admin, cluster] = await open(2)
     for (const node of cluster.nodes) await node.stop()
@@ -204,10 +222,18 @@ describe('options of createVernemqAdmin', () => {
     [{ nodes, apiKey: 'a:b' }, '"apiKey" option must be printable ASCII without ":"'],
     [{ nodes, apiKey: 'k', timeoutMs: 1 }, '"timeoutMs" option must be an integer from 100 to 60000'],
     [{ nodes, apiKey: 'k', maxSessions: 0 }, '"maxSessions" option must be an integer from 1 to 1000000'],
+    [{ nodes, apiKey: 'k', maxSessions: 1_000_001 }, '"maxSessions" option must be an integer from 1 to 1000000'],
     [{ nodes, apiKey: 'k', maxAnswerBytes: 1 }, '"maxAnswerBytes" option must be an integer from 1024 to 536870888'],
+    [
+      { nodes, apiKey: 'k', maxAnswerBytes: 536_870_889 },
+      '"maxAnswerBytes" option must be an integer from 1024 to 536870888',
+    ],
     [{ nodes, apiKey: 'k', fetch: 1 }, '"fetch" option must be a function'],
     [{ nodes, apiKey: 'k', key: 1 }, '"key" is not an option of createVernemqAdmin'],
   ])('refuses %j', (options, message) => {
     expect(() => createVernemqAdmin(options as VernemqAdminOptions)).toThrow(new TypeError(message))
+  })
+  it('takes as many bytes of an answer as there can be in one text', () => {
+    expect(() => createVernemqAdmin({ nodes, apiKey: 'k', maxAnswerBytes: 536_870_888 })).not.toThrow()
   })
 })
