@@ -46,6 +46,7 @@ export class Context {
     this.gate = new SubscriptionGate(this.members)
     this.claims = new Claims(this)
     this.members.onReleased = member => this.claims.released(member)
+    this.members.onFault = error => this.fault(error, 'close')
   }
 
   /** The broker's persistence, with our gate before it. `listen()` has run when a client asks for anything. */

@@ -83,7 +83,7 @@ class Attempt {
 
   async #answerLater(refused: Promise<Error | undefined>): Promise<void> {
     this.#wait()
-    this.#answer(await refused)
+    this.#answer(await refused.catch((error: unknown) => this.#failed(error)))
   }
 
   #wait(): void {

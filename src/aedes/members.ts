@@ -58,12 +58,13 @@ export class Member implements Holding {
     })
   }
 
+  /** @throws What closing the session throws; whoever waits for the end hears of it all the same. */
   end(): void {
     this.isEnded = true
-    this.session.close()
     const waiting = this.#waiting
     this.#waiting = undefined
     for (const resolve of waiting ?? []) resolve()
+    this.session.close()
   }
 }
 
@@ -91,6 +92,8 @@ export class Members {
   readonly #timer: NodeJS.Timeout
   /** Hears of members that were the last to hold their client ids. */
   onReleased: (member: Member) => void = () => {}
+  /** Hears what closing a session throws; only one of another authorizer could. */
+  onFault: (error: unknown) => void = () => {}
 
   /**
    * @param lingerMs How long a session outlives its connection at most, for the will to be judged.
@@ -192,13 +195,13 @@ export class Members {
     const { client, session } = member
     if (this.#holders.get(client.id) !== member) {
       this.#others.delete(session)
-      member.end()
+      this.#close(member)
       return
     }
     let heir = member.joining?.predecessor
     while (heir?.isEnded) heir = heir.joining?.predecessor
     if (member.joining !== undefined) member.joining.predecessor = undefined
-    member.end()
+    this.#close(member)
     if (heir !== undefined) {
       this.#inherit(heir)
       return
@@ -206,6 +209,14 @@ export class Members {
     this.#holders.delete(client.id)
     if (!client.clean) this.#leaveAsleep(member)
     this.onReleased(member)
+  }
+
+  #close(member: Member): void {
+    try {
+      member.end()
+    } catch (error) {
+      this.onFault(error)
+    }
   }
 
   #leaveAsleep({ client, owner, session: { leftMs } }: Member): void {

@@ -1,7 +1,8 @@
-import { expect, it } from 'vitest'
+import type { Client } from 'aedes'
+import { describe, expect, it } from 'vitest'
 import { deferred } from '../helpers/deferred.js'
 import { eventually } from '../helpers/eventually.js'
-import { account, connectPacket, key, raw, rawClient, stage } from './setup.js'
+import { account, connectPacket, key, type OpenBroker, raw, rawClient, slowStore, stage } from './setup.js'
 
 /*
  * What aedes tells of a client that goes depends on how far it has come; its session ends all the same, long before the
@@ -11,6 +12,111 @@ import { account, connectPacket, key, raw, rawClient, stage } from './setup.js'
 const AT_ONCE_MS = 5_000
 
 const records = [[key('sensor'), account(['t'], ['t'])]] as const
+
+/** The clients aedes makes, from their first packet on. */
+function trackClients(broker: OpenBroker): { clients: Client[] } {
+  const clients: Client[] = []
+  broker.preConnect = (client, _packet, done) => {
+    clients.push(client)
+    done(null, true)
+  }
+  return { clients }
+}
+
+describe('a client that leaves', () => {
+  it('during its login leaves no session behind', async () => {
+    const gate = deferred()
+    const { port, broker, authorizer } = await stage({
+      store: slowStore(records, gate.promise),
+      authorizer: { readTimeoutMs: 60_000, connectTimeoutMs: 60_000 },
+    })
+    const { socket, ...packets } = await raw(port)
+    const aborted = new Promise<void>(resolve => {
+      const { authenticate } = authorizer
+      authorizer.authenticate = request => {
+        request.signal?.addEventListener('abort', () => resolve())
+        return authenticate.call(authorizer, request)
+      }
+    })
+    packets.send(connectPacket('s1', 'sensor'))
+    await eventually(() => authorizer.stats().loading > 0, 'the record is being read')
+    socket.end()
+    await aborted
+    gate.resolve()
+    await eventually(() => authorizer.stats().loading === 0, 'the record is read')
+    expect(authorizer.stats().sessions).toBe(0)
+    expect(Object.keys(broker.clients)).toEqual([])
+  })
+
+  it('while its stored session is being restored leaves no session behind, and may come back at once', async () => {
+    const { port, broker, authorizer } = await stage({ records })
+    await broker.persistence.addSubscriptions({ id: 's1' }, [{ topic: 't', qos: 1 }])
+    const gate = deferred()
+    const persistence = broker.persistence as unknown as { delWill(of: object): Promise<unknown> }
+    const { delWill } = persistence
+    // As with a message emitter that is far away, the subscription is down only after the connection is closed.
+    const { mq } = broker as unknown as { mq: { removeListener(topic: string, func: unknown, done: () => void): void } }
+    const { removeListener } = mq
+    const emitter = deferred()
+    mq.removeListener = (topic, func, done) => {
+      void emitter.promise.then(() => removeListener.call(mq, topic, func, done))
+    }
+    const { clients } = trackClients(broker)
+    let isRestored = false
+    persistence.delWill = async of => {
+      isRestored = true
+      await gate.promise
+      return delWill.call(persistence, of)
+    }
+    const { socket, send } = await raw(port)
+    send(connectPacket('s1', 'sensor', { clean: false }))
+    await eventually(() => isRestored, 'the stored subscription is live')
+    expect(authorizer.stats().sessions).toBe(1)
+    socket.resetAndDestroy()
+    await eventually(() => clients[0]!.conn.destroyed, 'the connection is closed')
+    await new Promise(resolve => setImmediate(resolve))
+    expect(authorizer.stats().sessions).toBe(1)
+    emitter.resolve()
+    await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
+    gate.resolve()
+    const again = await rawClient(port, 's1', 'sensor', { clean: false })
+    again.send({ cmd: 'pingreq' })
+    await again.next('pingresp')
+    expect(Object.keys(broker.clients.s1!.subscriptions)).toEqual(['t'])
+  })
+
+  it.each([
+    { title: 'with DISCONNECT', leave: (of: Awaited<ReturnType<typeof rawClient>>) => of.send({ cmd: 'disconnect' }) },
+    { title: 'without', leave: (of: Awaited<ReturnType<typeof rawClient>>) => of.socket.destroy() },
+    { title: 'by a reset', leave: (of: Awaited<ReturnType<typeof rawClient>>) => of.socket.resetAndDestroy() },
+  ])('$title ends its session, subscriptions or not', async ({ leave }) => {
+    const { port, authorizer } = await stage({ records })
+    const plain = await rawClient(port, 's1', 'sensor')
+    const subscribed = await rawClient(port, 's2', 'sensor', { will: { topic: 't', payload: 'gone' } })
+    subscribed.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't', qos: 0 }] })
+    await subscribed.next('suback')
+    expect(authorizer.stats().sessions).toBe(2)
+    leave(plain)
+    leave(subscribed)
+    await eventually(() => authorizer.stats().sessions === 0, 'both sessions are closed')
+  })
+
+  it('ends its session after a time, although the message emitter hangs, and may come back', async () => {
+    const { port, broker, authorizer } = await stage({ records, options: { deadlineMs: 100 } })
+    const { mq } = broker as unknown as { mq: { removeListener(): void } }
+    mq.removeListener = () => {}
+    const first = await rawClient(port, 's1', 'sensor')
+    first.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't', qos: 0 }] })
+    await first.next('suback')
+    const [session] = authorizer.sessions()
+    first.socket.destroy()
+    await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
+    expect(session?.authorizePublish('t')).toMatchObject({ allow: false, reason: 'closed' })
+    const again = await rawClient(port, 's1', 'sensor')
+    again.send({ cmd: 'pingreq' })
+    await again.next('pingresp')
+  })
+})
 
 it('A client that leaves while aedes is about to register it leaves no session behind, and may come back', async () => {
   const { port, broker, authorizer } = await stage({ records })

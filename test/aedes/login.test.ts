@@ -1,6 +1,5 @@
 import { once } from 'node:events'
-import type { Client } from 'aedes'
-import { createMemoryStore, type RecordStore, reasons } from 'mqtt-warden'
+import { reasons } from 'mqtt-warden'
 import { describe, expect, it } from 'vitest'
 import { deferred } from '../helpers/deferred.js'
 import { eventually } from '../helpers/eventually.js'
@@ -10,37 +9,14 @@ import {
   closeBroker,
   connectPacket,
   key,
-  type OpenBroker,
   PASSWORD,
   raw,
   rawClient,
+  slowStore,
   stage,
 } from './setup.js'
 
 const records = [[key('sensor'), account(['t'], ['t'])]] as const
-
-/** A memory store whose reads wait for the test. */
-function slowStore(gate: Promise<void>): RecordStore {
-  const store = createMemoryStore(records)
-  const get = store.get.bind(store)
-  return Object.assign(store, {
-    getStored: undefined,
-    get: async (...args: Parameters<RecordStore['get']>) => {
-      await gate
-      return get(...args)
-    },
-  })
-}
-
-/** The clients aedes makes, from their first packet on. */
-function trackClients(broker: OpenBroker): { clients: Client[] } {
-  const clients: Client[] = []
-  broker.preConnect = (client, _packet, done) => {
-    clients.push(client)
-    done(null, true)
-  }
-  return { clients }
-}
 
 describe('a login', () => {
   it('is granted by the record', async () => {
@@ -85,41 +61,6 @@ describe('a login', () => {
     const [, error] = await failed
     expect(Object.values(reasons).map(({ text }) => `refused: ${text}`)).toContain(error.message)
     expect(authorizer.stats().sessions).toBe(0)
-  })
-
-  it('is refused with "server unavailable", and nothing of the cause, when the store fails', async () => {
-    const store = createMemoryStore(records)
-    Object.assign(store, { get: async () => Promise.reject(new Error('redis://secret')), getStored: undefined })
-    const { port, broker } = await stage({ store })
-    const failed = once(broker, 'clientError')
-    const socket = await raw(port)
-    socket.send(connectPacket('s1', 'sensor'))
-    expect(await socket.next('connack')).toMatchObject({ returnCode: 3 })
-    const [, error] = await failed
-    expect(error).toMatchObject({ reason: 'store_unavailable', message: `refused: ${reasons.store_unavailable.text}` })
-  })
-
-  it('is refused with "server unavailable" when the store hangs', async () => {
-    const { port } = await stage({
-      store: slowStore(new Promise(() => {})),
-      authorizer: { connectTimeoutMs: 100, readTimeoutMs: 60_000 },
-    })
-    const socket = await raw(port)
-    socket.send(connectPacket('s1', 'sensor'))
-    expect(await socket.next('connack')).toMatchObject({ returnCode: 3 })
-  })
-
-  it('is refused at the deadline when a hook found in place stays silent', async () => {
-    const { port, authorizer, denied } = await stage({
-      records,
-      options: { deadlineMs: 100 },
-      broker: { authenticate: () => {} },
-    })
-    const socket = await raw(port)
-    socket.send(connectPacket('s1', 'sensor'))
-    expect(await socket.next('connack')).toMatchObject({ returnCode: 3 })
-    await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
-    expect(denied).toMatchObject([{ action: 'connect', decision: { reason: 'deadline' } }])
   })
 
   it('of an anonymous client follows the rules for anonymous clients', async () => {
@@ -176,120 +117,12 @@ describe('the mountpoint', () => {
     await client(port, 'sensor', { clientId: 's1' })
     expect([...authorizer.sessions()][0]?.principal.mountpoint).toBe('north')
   })
-
-  it.each([
-    () => {
-      throw new Error('no listener')
-    },
-    () => undefined as unknown as string,
-  ])('that cannot be told refuses the login, and is a fault', async mountpoint => {
-    const { port, faults } = await stage({ records, options: { mountpoint } })
-    const socket = await raw(port)
-    socket.send(connectPacket('s1', 'sensor'))
-    expect(await socket.next('connack')).toMatchObject({ returnCode: 3 })
-    expect(faults).toMatchObject([{ place: 'authenticate' }])
-  })
-})
-
-describe('a client that leaves', () => {
-  it('during its login leaves no session behind', async () => {
-    const gate = deferred()
-    const { port, broker, authorizer } = await stage({
-      store: slowStore(gate.promise),
-      authorizer: { readTimeoutMs: 60_000, connectTimeoutMs: 60_000 },
-    })
-    const { socket, ...packets } = await raw(port)
-    const aborted = new Promise<void>(resolve => {
-      const { authenticate } = authorizer
-      authorizer.authenticate = request => {
-        request.signal?.addEventListener('abort', () => resolve())
-        return authenticate.call(authorizer, request)
-      }
-    })
-    packets.send(connectPacket('s1', 'sensor'))
-    await eventually(() => authorizer.stats().loading > 0, 'the record is being read')
-    socket.end()
-    await aborted
-    gate.resolve()
-    await eventually(() => authorizer.stats().loading === 0, 'the record is read')
-    expect(authorizer.stats().sessions).toBe(0)
-    expect(Object.keys(broker.clients)).toEqual([])
-  })
-
-  it('while its stored session is being restored leaves no session behind, and may come back at once', async () => {
-    const { port, broker, authorizer } = await stage({ records })
-    await broker.persistence.addSubscriptions({ id: 's1' }, [{ topic: 't', qos: 1 }])
-    const gate = deferred()
-    const persistence = broker.persistence as unknown as { delWill(of: object): Promise<unknown> }
-    const { delWill } = persistence
-    // As with a message emitter that is far away, the subscription is down only after the connection is closed.
-    const { mq } = broker as unknown as { mq: { removeListener(topic: string, func: unknown, done: () => void): void } }
-    const { removeListener } = mq
-    const emitter = deferred()
-    mq.removeListener = (topic, func, done) => {
-      void emitter.promise.then(() => removeListener.call(mq, topic, func, done))
-    }
-    const { clients } = trackClients(broker)
-    let isRestored = false
-    persistence.delWill = async of => {
-      isRestored = true
-      await gate.promise
-      return delWill.call(persistence, of)
-    }
-    const { socket, send } = await raw(port)
-    send(connectPacket('s1', 'sensor', { clean: false }))
-    await eventually(() => isRestored, 'the stored subscription is live')
-    expect(authorizer.stats().sessions).toBe(1)
-    socket.resetAndDestroy()
-    await eventually(() => clients[0]!.conn.destroyed, 'the connection is closed')
-    await new Promise(resolve => setImmediate(resolve))
-    expect(authorizer.stats().sessions).toBe(1)
-    emitter.resolve()
-    await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
-    gate.resolve()
-    const again = await rawClient(port, 's1', 'sensor', { clean: false })
-    again.send({ cmd: 'pingreq' })
-    await again.next('pingresp')
-    expect(Object.keys(broker.clients.s1!.subscriptions)).toEqual(['t'])
-  })
-
-  it.each([
-    { title: 'with DISCONNECT', leave: (of: Awaited<ReturnType<typeof rawClient>>) => of.send({ cmd: 'disconnect' }) },
-    { title: 'without', leave: (of: Awaited<ReturnType<typeof rawClient>>) => of.socket.destroy() },
-    { title: 'by a reset', leave: (of: Awaited<ReturnType<typeof rawClient>>) => of.socket.resetAndDestroy() },
-  ])('$title ends its session, subscriptions or not', async ({ leave }) => {
-    const { port, authorizer } = await stage({ records })
-    const plain = await rawClient(port, 's1', 'sensor')
-    const subscribed = await rawClient(port, 's2', 'sensor', { will: { topic: 't', payload: 'gone' } })
-    subscribed.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't', qos: 0 }] })
-    await subscribed.next('suback')
-    expect(authorizer.stats().sessions).toBe(2)
-    leave(plain)
-    leave(subscribed)
-    await eventually(() => authorizer.stats().sessions === 0, 'both sessions are closed')
-  })
-
-  it('ends its session after a time, although the message emitter hangs, and may come back', async () => {
-    const { port, broker, authorizer } = await stage({ records, options: { deadlineMs: 100 } })
-    const { mq } = broker as unknown as { mq: { removeListener(): void } }
-    mq.removeListener = () => {}
-    const first = await rawClient(port, 's1', 'sensor')
-    first.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't', qos: 0 }] })
-    await first.next('suback')
-    const [session] = authorizer.sessions()
-    first.socket.destroy()
-    await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
-    expect(session?.authorizePublish('t')).toMatchObject({ allow: false, reason: 'closed' })
-    const again = await rawClient(port, 's1', 'sensor')
-    again.send({ cmd: 'pingreq' })
-    await again.next('pingresp')
-  })
 })
 
 describe('a broker that closes', () => {
   it('during a login refuses it and closes its connection', async () => {
     const gate = deferred()
-    const { port, broker, authorizer } = await stage({ store: slowStore(gate.promise) })
+    const { port, broker, authorizer } = await stage({ store: slowStore(records, gate.promise) })
     const socket = await raw(port)
     socket.send(connectPacket('s1', 'sensor'))
     await eventually(() => authorizer.stats().loading > 0, 'the record is being read')

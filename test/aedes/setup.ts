@@ -95,6 +95,19 @@ export interface StageOptions {
   prepare?(broker: OpenBroker): unknown
 }
 
+/** A memory store whose reads wait for the test. */
+export function slowStore(records: StageOptions['records'], gate: Promise<void>): RecordStore {
+  const store = createMemoryStore(records)
+  const get = store.get.bind(store)
+  return Object.assign(store, {
+    getStored: undefined,
+    get: async (...args: Parameters<RecordStore['get']>) => {
+      await gate
+      return get(...args)
+    },
+  })
+}
+
 /** A protected broker that listens on a free port; taken down after the test. */
 export async function stage(given: StageOptions = {}): Promise<Stage> {
   const broker = (await Aedes.createBroker(given.broker)) as OpenBroker
