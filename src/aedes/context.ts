@@ -11,6 +11,7 @@ import { PermittedState } from './permitted.js'
 import { SubscriptionGate } from './persistence.js'
 import { OwnerRegistry } from './registry.js'
 import { Sleepers } from './sleepers.js'
+import { Upkeep } from './upkeep.js'
 
 /** What the parts of one protection share. */
 export class Context {
@@ -26,6 +27,7 @@ export class Context {
    */
   readonly asked: WeakSet<object> = new WeakSet()
   readonly registry: OwnerRegistry
+  readonly upkeep: Upkeep
   readonly claims: Claims
   readonly gate: SubscriptionGate
   /** For logins that have to wait anyway: of very many at once, few are begun in one turn. */
@@ -44,8 +46,9 @@ export class Context {
     this.registry = new OwnerRegistry(permitted, { cluster, leaseMs, max, nodeId: authorizer.store.nodeId })
     this.members = new Members(settings.deadlineMs, this.sleepers, this.registry.node)
     this.gate = new SubscriptionGate(this.members)
+    this.upkeep = new Upkeep(this)
     this.claims = new Claims(this)
-    this.members.onReleased = member => this.claims.released(member)
+    this.members.onReleased = member => this.upkeep.released(member)
     this.members.onFault = error => this.fault(error, 'close')
   }
 

@@ -115,7 +115,7 @@ class BrokerProtection implements Protection {
   readonly #onClient = (client: BrokerClient): void => {
     const member = this.#context.members.of(client)
     if (member === undefined) client.close()
-    else this.#context.claims.registered(member)
+    else this.#context.upkeep.registered(member)
   }
 
   readonly #onDisconnect = (client: BrokerClient): void => {
@@ -139,7 +139,7 @@ class BrokerProtection implements Protection {
     await this.#context.attempt(Promise.all(ended), 'close')
     for (const member of members.live()) members.end(member)
     members.close()
-    await this.#context.claims.close()
+    await this.#context.upkeep.close()
     this.#context.gate.uninstall()
     const { broker } = this.#context
     broker.off('clientDisconnect', this.#onDisconnect)

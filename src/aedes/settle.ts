@@ -4,7 +4,7 @@ import type { Context } from './context.js'
 import { type MaybePromise, whenKnown } from './maybe-promise.js'
 import type { Member } from './members.js'
 import { type Ownership, type SessionOwner, settleOwner } from './owners.js'
-import type { OtherHolder, OwnerRegistry, Ruling } from './registry.js'
+import { KEPT, type OtherHolder, type OwnerRegistry, type Ruling } from './registry.js'
 
 /** What comes of a claim. */
 export type Claimed =
@@ -137,6 +137,12 @@ export function withoutNode(node: string, left: Ownership): Ownership | 'removed
   const { holders, keeper, ...held } = left
   const { [node]: _own, ...others } = holders
   return { ...held, ...(keeper !== undefined && keeper !== node && { keeper }), holders: others }
+}
+
+/** Rules on a client id that this node gives back. */
+export function withdrawn({ node }: OwnerRegistry, held: Ownership | undefined): Ruling<undefined> {
+  if (held === undefined || (!Object.hasOwn(held.holders, node) && held.keeper !== node)) return KEPT
+  return { outcome: undefined, entry: withoutNode(node, held) }
 }
 
 /** Whether the owner of a stored session is no more. */

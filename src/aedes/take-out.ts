@@ -1,16 +1,9 @@
 import { WardenError } from '../errors.js'
+import type { Claimant } from './claim.js'
 import type { Context } from './context.js'
-import type { Member } from './members.js'
 import { KEPT } from './registry.js'
 import { wipeSession } from './stored.js'
 import { Waits } from './waits.js'
-
-/** A member that is to hold its client id. */
-export interface Claimant {
-  readonly member: Member
-  /** Whether its client is still there. */
-  isWanted(): boolean
-}
 
 /** Has the clients of an evicted owner closed wherever they are, and wipes what is stored of it. */
 export async function takeOut(context: Context, claimant: Claimant): Promise<void> {

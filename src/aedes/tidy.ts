@@ -111,8 +111,8 @@ export async function tidyInTime(context: Context, tidied: Promise<ChangeEffects
  * Resolves with what was taken away.
  */
 export function tidySession(context: Context, clientId: string): Promise<ChangeEffects> {
-  const { authorizer, claims, sleepers, gate, persistence } = context
-  return claims.run(clientId, async () => {
+  const { authorizer, upkeep, sleepers, gate, persistence } = context
+  return upkeep.queue.run(clientId, async () => {
     const owner = sleepers.ownerOf(clientId)
     // Its client may be back by now.
     if (owner === undefined) return {}
