@@ -53,6 +53,17 @@ describe('examples', { timeout: 100_000 }, () => {
     ])
   })
 
+  it('records-file follows what an editor does to the file of accounts', async () => {
+    const denial = 'client "thermo-7" (user "plant") may not publish to "plant/thermo-7/temp": no_matching_rule'
+    expect((await runExample('records-file.ts')).trim().split('\n')).toEqual([
+      'true',
+      `${denial}, no rule allows it; nearest: "plant/%c/humidity"`,
+      'false',
+      "the file is not used: account 1: publish_acl[0].pattern: '#' must be the last level",
+      'deleted',
+    ])
+  })
+
   it('http/endpoint answers a broker that asks', async () => {
     const output = await runExample('http/endpoint.ts')
     expect(output).toContain('-> {"result":"allow"}')
