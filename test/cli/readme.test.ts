@@ -61,6 +61,27 @@ describe('what the README says of the command line', () => {
     expect(stdout).toContain('ok       records: 1\n')
   })
 
+  it('grants a Redis user all that is needed, and nothing that is refused is missed', async () => {
+    const [script] = blocks(README.split('\n### Which Redis\n')[1]!.split(/\n##/)[0]!, 'sh')
+    const own = script!.replace('redis-cli', `redis-cli -p ${redis.port}`)
+    expect((await promisify(execFile)('bash', ['-eu', '-c', own])).stdout).toBe('OK\n')
+    const env = { REDIS_URL: redis.url, REDIS_USERNAME: 'warden', REDIS_PASSWORD: 'password' }
+    const { child, ended, output } = launch(['serve', '--port', '0'], env)
+    await eventually(() => output().stdout.includes('"state":"live"'), 'changes are heard')
+    const put = ['put', 'p9', 'plant', '-p', 'a', '--password-stdin', '--receipt']
+    expect(await run(put, { env, input: 'correct horse' })).toMatchObject({ code: 0, stderr: '' })
+    expect((await run([...put.slice(0, 3), '-s', 'a', '--receipt'], { env })).code).toBe(0)
+    expect((await run(['delete', 'p9', 'plant', '--receipt'], { env })).code).toBe(0)
+    const { code, stdout } = await run(['doctor'], { env })
+    expect(stdout).not.toMatch(/^(?:note|warning|failed)/m)
+    expect(code).toBe(0)
+    child.kill('SIGTERM')
+    expect((await ended).code).toBe(0)
+    expect(output().stdout).not.toContain('"level":"error"')
+    const refused = String(await promisify(execFile)('redis-cli', ['-p', String(redis.port), 'ACL', 'LOG']))
+    expect(refused).not.toContain('warden')
+  })
+
   it('shows what check answers', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'warden-readme-'))
     const passhash = '$2a$10$.UVQgAlmBYmHL4T0EGEq9u3poUrrCFQepee8IhrqqaQANNOtpree6'
