@@ -56,9 +56,10 @@ export type RedisTarget =
  * ~<keyPrefix><ownPrefix>row:*` with `+getrange +set`; to ask for one, `+zrangebyscore` besides, and `+wait` for
  * `minReplicas`. With `invalidation: 'channel'`, `+ssubscribe +spublish` and `+subscribe +publish` in place of tracking
  * and beats. A Cluster needs `+cluster|slots +asking`, and wants `+cluster|info`; a master that sentinels name
- * needs `+info`, and one that is full or cannot save wants it, to show that it is still the master. The sentinels
- * themselves: `+ping +sentinel|get-master-addr-by-name`, and for `check` `+sentinel|master +sentinel|ckquorum`. Redis 6.2
- * or later, or Valkey.
+ * needs `+info`. Any other wants it, to show that it is still the master when it takes no beats: because it is full,
+ * cannot save, or the user may not write them. Such a user without `+info` believes a server that was made a replica
+ * for as long as it is one, however far behind. The sentinels themselves: `+ping +sentinel|get-master-addr-by-name`,
+ * and for `check` `+sentinel|master +sentinel|ckquorum`. Redis 6.2 or later, or Valkey.
  *
  * **Counters** of failed logins need `~<keyPrefix><ownPrefix>throttle:*` with `+get +set +pttl +incrby +expire +eval
  * +multi +exec`. Without these rights each process counts for itself, and an `error` event says so.

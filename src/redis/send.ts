@@ -106,12 +106,11 @@ export class Sender {
     }
   }
 
-  /** A server that is full, or cannot save, refuses the witness for that, and does not come to say that it is a replica. */
+  /** A server that refuses the witness for another reason does not come to say that it is a replica. */
   async #believe(connection: Connection, commands: readonly Command[], replies: readonly Reply[]): Promise<void> {
     const { witness } = this.#nodes
     const reply = witness && replies[commands.indexOf(witness)]
-    if (!(reply instanceof CommandFailure) || reply.code === 'NOPERM' || !CANNOT_WRITE.has(reply.code)) return
-    await connection.demandMaster(this.timeoutMs)
+    if (reply instanceof CommandFailure && CANNOT_WRITE.has(reply.code)) await connection.demandMaster(this.timeoutMs)
   }
 }
 

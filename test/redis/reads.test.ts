@@ -106,6 +106,35 @@ describe('records that are read in the same turn', () => {
   })
 })
 
+describe('a server that does not come to say that it is no master any more, since the user may not write', () => {
+  it.each<[string, () => Promise<unknown>, () => Promise<unknown>]>([
+    ['has become a replica', () => tool.replicaof('127.0.0.1', '1'), () => tool.replicaof('NO', 'ONE')],
+    [
+      'was left by its replicas',
+      () => tool.config('SET', 'min-replicas-to-write', '1'),
+      () => tool.config('SET', 'min-replicas-to-write', '0'),
+    ],
+  ])('is not believed what it reads when it %s', async (_, begin, end) => {
+    const rights = ['~\\["*', '+ping', '+getrange', '+pttl', '+info']
+    await tool.call('ACL', 'SETUSER', 'reader', 'reset', 'on', '>pw', ...rights)
+    await tool.set(nameOf(0), textOf('t'))
+    const store = stores.create(`redis://reader:pw@127.0.0.1:${server.port}`)
+    const patternOf = async () => (await store.get(KEYS[0]!))?.publishAcl[0]?.pattern
+    expect(await patternOf()).toBe('t')
+    await begin()
+    try {
+      for (const count of [1, 2]) {
+        for (const read of await Promise.allSettled(KEYS.slice(0, count).map(each => store.get(each)))) {
+          expect(read).toMatchObject({ status: 'rejected', reason: { code: 'ERR_STORE_UNAVAILABLE' } })
+        }
+      }
+    } finally {
+      await end()
+    }
+    await eventually(async () => (await patternOf().catch(() => undefined)) === 't', 'it is believed again')
+  })
+})
+
 describe('how many reads may be under way for sessions that are due', () => {
   it('falls with the size of the records, and rises again', async () => {
     const store = stores.create(server.url)
