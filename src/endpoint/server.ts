@@ -22,7 +22,10 @@ export interface EndpointServerOptions {
 
 const NAMES: ReadonlySet<string> = new Set(['tls', 'keepAliveMs', 'maxConnections'])
 
-/** Largest request head, in bytes. The paths and headers of all brokers served are far below. */
+/**
+ * Largest request head, in bytes. Those of all brokers served are far below, unless they ask by GET about a client whose
+ * names are long: such a one gets 431.
+ */
 const MAX_HEADER_BYTES = 16_384
 
 /**

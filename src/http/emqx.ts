@@ -63,7 +63,8 @@ const MAX_EXPIRE_AT = 99_999_999_999
 
 /**
  * Makes an endpoint for the HTTP authenticator and the HTTP authorizer of EMQX 5: `…/authentication` and
- * `…/authorization`, by POST with JSON or a form, or by GET.
+ * `…/authorization`, by POST with JSON or a form, or by GET. Prefer POST: names of a client that do not fit into the head
+ * of a GET get status 431 of the server, before the endpoint hears of it, and EMQX goes on to its next source.
  *
  * Every answer has status 200: from any other EMQX concludes that nobody knows, goes on to its next source and in the
  * end may allow. A refusal is `{"result":"deny"}`, and so is a request that cannot be read, or that came without the

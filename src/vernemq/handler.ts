@@ -62,8 +62,8 @@ export function createWebhookHandler(authorizer: Authorizer, options: WebhookOpt
 
   const respond = (request: EndpointRequest): EndpointResponse | Promise<EndpointResponse> => {
     if (request.method !== 'POST') {
-      const response = malformed(405, HookRequestInvalid.code, 'hooks are asked with POST')
-      return { ...response, headers: { ...response.headers, allow: 'POST' } }
+      const { body, headers } = fault(new HookRequestInvalid('webhook', '', 'is asked with another method than POST'))
+      return { status: 405, headers: { ...headers, allow: 'POST' }, body }
     }
     const hook = request.header('vernemq-hook')
     if (hook === undefined) return fault(new HookRequestInvalid('webhook', '', 'the header vernemq-hook is missing'))

@@ -98,6 +98,7 @@ describe('over HTTP', () => {
       { error: 'ERR_HOOK_REQUEST_INVALID', message: 'auth_on_publish: body is not JSON' },
     ])
     expect(errors).toMatchObject([
+      { message: 'webhook: is asked with another method than POST' },
       { hook: 'webhook', path: '' },
       { hook: 'auth_on_publish', path: '' },
     ])
