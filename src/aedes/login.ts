@@ -1,6 +1,8 @@
+import { AsyncResource } from 'node:async_hooks'
 import { denied } from '../acl/rule.js'
 import type { DenyReason } from '../acl/types.js'
 import type { ConnectRequest, Session } from '../authorizer/types.js'
+import { type Batched, Batches } from './batches.js'
 import type { BrokerClient, Callback, Connect, Hooks, Message } from './broker.js'
 import { consult } from './consult.js'
 import type { Context } from './context.js'
@@ -39,9 +41,10 @@ export function preConnectHook(context: Context): Hooks['preConnect'] {
 
 /** Logs clients in. Answers once, at the deadline at the latest. */
 export function authenticateHook(context: Context, enforcer: Enforcer): Hooks['authenticate'] {
+  const batches = new Batches<Attempt>()
   return (client, username, password, callback) => {
     if (context.asked.has(client)) return callback(null, true)
-    new Attempt(context, enforcer, { client, username, password }, callback).run()
+    batches.add(new Attempt(context, enforcer, { client, username, password }, callback))
   }
 }
 
@@ -53,9 +56,9 @@ interface Credentials {
 }
 
 /**
- * One CONNECT. Judged in the same turn where all it takes is known: nothing is then set up for the time it might take.
+ * One CONNECT. Judged within one turn where all it takes is known: nothing is then set up for the time it might take.
  */
-class Attempt {
+class Attempt extends AsyncResource implements Batched {
   readonly #context: Context
   readonly #enforcer: Enforcer
   readonly #credentials: Credentials
@@ -68,6 +71,7 @@ class Attempt {
   #stopWaiting: (() => void) | undefined
 
   constructor(context: Context, enforcer: Enforcer, credentials: Credentials, callback: Callback<boolean>) {
+    super('MqttWardenLogin')
     this.#context = context
     this.#enforcer = enforcer
     this.#credentials = credentials
@@ -76,6 +80,8 @@ class Attempt {
   }
 
   run(): void {
+    // Gone while it waited for its batch.
+    if (this.#credentials.client.closed) return this.#answer(refusal('closed'))
     const refused = this.#logIn()
     if (refused instanceof Promise) void this.#answerLater(refused)
     else this.#answer(refused)

@@ -48,6 +48,28 @@ describe('a client that leaves', () => {
     expect(Object.keys(broker.clients)).toEqual([])
   })
 
+  it('before its login is judged is judged no more', async () => {
+    const { port, broker, authorizer, denied } = await stage({ records })
+    const asked: string[] = []
+    const { authenticateNow } = authorizer
+    authorizer.authenticateNow = request => {
+      asked.push(request.clientId)
+      return authenticateNow.call(authorizer, request)
+    }
+    broker.preConnect = (client, { clientId }, done) => {
+      // aedes logs a client in a turn later.
+      done(null, true)
+      if (clientId === 's1') setImmediate(() => client.close())
+    }
+    const { closed, send } = await raw(port)
+    send(connectPacket('s1', 'sensor'))
+    await closed()
+    await rawClient(port, 's2', 'sensor')
+    expect(asked).toEqual(['s2'])
+    expect(authorizer.stats().sessions).toBe(1)
+    expect(denied).toEqual([])
+  })
+
   it('while its stored session is being restored leaves no session behind, and may come back at once', async () => {
     const { port, broker, authorizer } = await stage({ records })
     await broker.persistence.addSubscriptions({ id: 's1' }, [{ topic: 't', qos: 1 }])
