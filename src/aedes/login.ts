@@ -80,9 +80,8 @@ class Attempt extends AsyncResource implements Batched {
   }
 
   run(): void {
-    // Gone while it waited for its batch.
-    if (this.#credentials.client.closed) return this.#answer(refusal('closed'))
-    const refused = this.#logIn()
+    // It may have gone while it waited for its batch.
+    const refused = this.#credentials.client.closed ? refusal('closed') : this.#logIn()
     if (refused instanceof Promise) void this.#answerLater(refused)
     else this.#answer(refused)
   }
