@@ -23,6 +23,20 @@ function trackClients(broker: OpenBroker): { clients: Client[] } {
   return { clients }
 }
 
+/** Holds up what aedes awaits last before it registers a client, when stored subscriptions are live. */
+function holdUpRegistering(broker: OpenBroker): { isAsked(): boolean; release(): void } {
+  const gate = deferred()
+  const persistence = broker.persistence as unknown as { delWill(of: object): Promise<unknown> }
+  const { delWill } = persistence
+  let isAsked = false
+  persistence.delWill = async of => {
+    isAsked = true
+    await gate.promise
+    return delWill.call(persistence, of)
+  }
+  return { isAsked: () => isAsked, release: () => gate.resolve() }
+}
+
 describe('a client that leaves', () => {
   it('during its login leaves no session behind', async () => {
     const gate = deferred()
@@ -73,9 +87,7 @@ describe('a client that leaves', () => {
   it('while its stored session is being restored leaves no session behind, and may come back at once', async () => {
     const { port, broker, authorizer } = await stage({ records })
     await broker.persistence.addSubscriptions({ id: 's1' }, [{ topic: 't', qos: 1 }])
-    const gate = deferred()
-    const persistence = broker.persistence as unknown as { delWill(of: object): Promise<unknown> }
-    const { delWill } = persistence
+    const { isAsked, release } = holdUpRegistering(broker)
     // As with a message emitter that is far away, the subscription is down only after the connection is closed.
     const { mq } = broker as unknown as { mq: { removeListener(topic: string, func: unknown, done: () => void): void } }
     const { removeListener } = mq
@@ -84,15 +96,9 @@ describe('a client that leaves', () => {
       void emitter.promise.then(() => removeListener.call(mq, topic, func, done))
     }
     const { clients } = trackClients(broker)
-    let isRestored = false
-    persistence.delWill = async of => {
-      isRestored = true
-      await gate.promise
-      return delWill.call(persistence, of)
-    }
     const { socket, send } = await raw(port)
     send(connectPacket('s1', 'sensor', { clean: false }))
-    await eventually(() => isRestored, 'the stored subscription is live')
+    await eventually(isAsked, 'the stored subscription is live')
     expect(authorizer.stats().sessions).toBe(1)
     socket.resetAndDestroy()
     await eventually(() => clients[0]!.conn.destroyed, 'the connection is closed')
@@ -100,7 +106,7 @@ describe('a client that leaves', () => {
     expect(authorizer.stats().sessions).toBe(1)
     emitter.resolve()
     await eventually(() => authorizer.stats().sessions === 0, 'the session is closed')
-    gate.resolve()
+    release()
     const again = await rawClient(port, 's1', 'sensor', { clean: false })
     again.send({ cmd: 'pingreq' })
     await again.next('pingresp')
@@ -142,22 +148,14 @@ describe('a client that leaves', () => {
 
 it('A client that leaves while aedes is about to register it leaves no session behind, and may come back', async () => {
   const { port, broker, authorizer } = await stage({ records })
-  const gate = deferred()
-  const persistence = broker.persistence as unknown as { delWill(of: object): Promise<unknown> }
-  const { delWill } = persistence
-  let isAsked = false
-  persistence.delWill = async of => {
-    isAsked = true
-    await gate.promise
-    return delWill.call(persistence, of)
-  }
+  const { isAsked, release } = holdUpRegistering(broker)
   const { socket, send } = await raw(port)
   send(connectPacket('s1', 'sensor'))
-  await eventually(() => isAsked, 'the client is about to be registered')
+  await eventually(isAsked, 'the client is about to be registered')
   expect(authorizer.stats().sessions).toBe(1)
   socket.resetAndDestroy()
   await eventually(() => authorizer.stats().sessions === 0, 'the session is closed', AT_ONCE_MS)
-  gate.resolve()
+  release()
   const again = await rawClient(port, 's1', 'sensor')
   again.send({ cmd: 'pingreq' })
   await again.next('pingresp')
