@@ -259,9 +259,20 @@ class Enforcement implements VernemqEnforcement {
   #forEachUnder(key: RecordKey, act: (client: RecordKey) => Promise<void>): Promise<boolean> {
     return this.#sessions.forEach(key, async ({ clientId }) => {
       const client = { ...key, clientId }
-      const found = await this.#authorizer.access(client)
-      if (!found.allow || found.access.recordKey?.clientId === '*') await act(client)
+      if (await this.#isUnder(client)) await act(client)
     })
+  }
+
+  /** Whether a `*` record decides for a client, or none, or nobody can tell. */
+  async #isUnder(client: RecordKey): Promise<boolean> {
+    try {
+      const found = await this.#authorizer.access(client)
+      return !found.allow || found.access.recordKey?.clientId === '*'
+    } catch (error) {
+      // Of another authorizer than ours, which never rejects.
+      this.#settings.onFault({ what: 'sessions', error, tries: 1, isGivenUp: false })
+      return true
+    }
   }
 
   /** Anything may have changed, or nothing is known yet: all caches, and every session there is. */

@@ -57,3 +57,10 @@ it('Clients that come back to stored subscriptions keep no change waiting either
   await store.delete(keyOf('c3'))
   expect(cut).toEqual(['c3'])
 })
+
+it('A session whose rights cannot be found out is cut with those that the record decides for', async () => {
+  const { store, authorizer, cut } = openSlow()
+  authorizer.access = () => Promise.reject(new Error('no answer'))
+  await store.delete(keyOf('*', 'u2'))
+  expect(cut).toEqual(['guest'])
+})
