@@ -1,5 +1,5 @@
 import { TopicInvalid } from '../errors.js'
-import { checkNames } from '../options.js'
+import { checkNames, integerOption } from '../options.js'
 import { splitFilter } from './cover.js'
 import { decideCover } from './decide-cover.js'
 import { decideMatch, nameQuestion } from './decide-match.js'
@@ -111,17 +111,18 @@ class Compiled implements CompiledAcl {
 
   constructor(acl: Acl, options: CompileOptions) {
     checkNames(options, NAMES, 'compileAcl')
-    const { semantics = 'strict', maxLevels, unknownPayloadSize = 'refuse' } = options
+    const { semantics = 'strict', unknownPayloadSize = 'refuse' } = options
     if (semantics !== 'strict' && semantics !== 'vernemq') {
       throw new TypeError("\"semantics\" option must be 'strict' or 'vernemq'")
     }
     keepStringsFast()
     this.acl = acl
     this.semantics = semantics
-    this.maxLevels = maxLevels ?? DEFAULT_MAX_LEVELS[semantics]
-    if (!Number.isInteger(this.maxLevels) || this.maxLevels < 1 || this.maxLevels > 1_024) {
-      throw new TypeError('"maxLevels" option must be an integer from 1 to 1024')
-    }
+    this.maxLevels = integerOption(options, 'maxLevels', {
+      fallback: DEFAULT_MAX_LEVELS[semantics],
+      min: 1,
+      max: 1_024,
+    })
     if (unknownPayloadSize !== 'refuse' && unknownPayloadSize !== 'allow') {
       throw new TypeError("\"unknownPayloadSize\" option must be 'refuse' or 'allow'")
     }

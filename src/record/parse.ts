@@ -1,5 +1,4 @@
 import type { Semantics } from '../acl/types.js'
-import { checkNames } from '../options.js'
 import { decodeValue, parseJson } from './json.js'
 import { readRecord } from './members.js'
 import { checkLimits, Place, Reading, type RecordLimits } from './place.js'
@@ -54,12 +53,11 @@ const NAMES: ReadonlySet<string> = new Set(['semantics', 'maxBytes', 'maxRules']
  * @throws TypeError for bad options.
  */
 export function parseRecord(value: string | Uint8Array, options: ParseOptions = {}): AclRecord {
-  checkNames(options, NAMES, 'parseRecord')
+  const limits = checkLimits(options, 'parseRecord', NAMES)
   const { semantics = 'strict' } = options
   if (semantics !== 'strict' && semantics !== 'vernemq') {
     throw new TypeError("\"semantics\" option must be 'strict' or 'vernemq'")
   }
-  const limits = checkLimits(options)
   const text = decodeValue(value, limits.maxBytes, semantics === 'vernemq')
   const json = parseJson(text, semantics === 'strict')
   return readRecord(json, new Place(new Reading('wire', semantics, limits)))

@@ -1,5 +1,6 @@
 import type { Semantics } from '../acl/types.js'
 import { quote, RecordInvalid } from '../errors.js'
+import { checkNames, integerOption } from '../options.js'
 
 /** Bounds on what a record may hold. A record beyond them is refused, never cut. */
 export interface RecordLimits {
@@ -20,16 +21,25 @@ export interface RecordLimits {
 /** Deepest nesting of arrays and objects, the record itself included. */
 export const MAX_DEPTH = 32
 
-/** Fills in the defaults; throws `TypeError` for a limit out of range. */
-export function checkLimits({ maxBytes = 1_048_576, maxRules = 10_000 }: RecordLimits): Required<RecordLimits> {
-  checkInteger('maxBytes', maxBytes, 67_108_864)
-  checkInteger('maxRules', maxRules, 1_000_000)
-  return { maxBytes, maxRules }
-}
+const LIMITS: ReadonlySet<string> = new Set(['maxBytes', 'maxRules'])
 
-function checkInteger(name: string, value: number, most: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return
-  throw new TypeError(`"${name}" option must be an integer from 1 to ${most}`)
+/**
+ * Fills in the defaults.
+ *
+ * @param owner What takes the limits, e.g. `validateRecord`.
+ * @param names What it takes, where that is more than limits.
+ * @throws TypeError for a name that is none of them, and for a limit out of range.
+ */
+export function checkLimits(
+  limits: RecordLimits,
+  owner: string,
+  names: ReadonlySet<string> = LIMITS,
+): Required<RecordLimits> {
+  checkNames(limits, names, owner)
+  return {
+    maxBytes: integerOption(limits, 'maxBytes', { fallback: 1_048_576, min: 1, max: 67_108_864 }),
+    maxRules: integerOption(limits, 'maxRules', { fallback: 10_000, min: 1, max: 1_000_000 }),
+  }
 }
 
 /** How members are spelt: `wire` in JSON (`max_qos`), `name` in a program (`maxQos`). */

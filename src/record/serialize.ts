@@ -18,13 +18,13 @@ import { validateRecord } from './validate.js'
  * @returns One line of JSON.
  * @throws RecordInvalid (`ERR_RECORD_INVALID`) as `validateRecord` does, and for a text larger than `maxBytes`, which
  * nobody with the same limit could read back.
- * @throws TypeError for limits out of range.
+ * @throws TypeError for limits that are out of range or none.
  */
 export function serializeRecord(record: AclRecord, limits: RecordLimits = {}): string {
+  const { maxBytes } = checkLimits(limits, 'serializeRecord')
   const members = writeRecord(validateRecord(record, limits))
   // Joined by hand: as members of one object, names like `7` would come before all others.
   const text = `{${members.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`
-  const { maxBytes } = checkLimits(limits)
   if (utf8Length(text) > maxBytes) throw new RecordInvalid('', tooLarge(maxBytes))
   return text
 }

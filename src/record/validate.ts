@@ -22,10 +22,10 @@ import type { AclRecord } from './types.js'
  * @returns The copy, frozen through and through.
  * @throws RecordInvalid (`ERR_RECORD_INVALID`), whatever the getters of the object throw; its `path` names the place in
  * the names of the program.
- * @throws TypeError for limits out of range.
+ * @throws TypeError for limits that are out of range or none.
  */
 export function validateRecord(record: unknown, limits: RecordLimits = {}): AclRecord {
-  const reading = new Reading('name', 'strict', checkLimits(limits))
+  const reading = new Reading('name', 'strict', checkLimits(limits, 'validateRecord'))
   try {
     return readRecord(record, new Place(reading))
   } catch (error) {

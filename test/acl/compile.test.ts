@@ -97,7 +97,7 @@ describe('compileAcl', () => {
   const options: [options: object, message: string][] = [
     [{ semantics: 'lax' }, "\"semantics\" option must be 'strict' or 'vernemq'"],
     [{ semantics: null }, "\"semantics\" option must be 'strict' or 'vernemq'"],
-    ...[0, -1, 1_025, 1.5, '10', Number.NaN, Number.POSITIVE_INFINITY].map((maxLevels): [object, string] => [
+    ...[0, -1, 1_025, 1.5, '10', null, Number.NaN, Number.POSITIVE_INFINITY].map((maxLevels): [object, string] => [
       { maxLevels },
       '"maxLevels" option must be an integer from 1 to 1024',
     ]),

@@ -349,6 +349,8 @@ describe('parseRecord, strict', () => {
     [{ maxBytes: 0 }, '"maxBytes" option must be an integer from 1 to 67108864'],
     [{ maxBytes: Number.POSITIVE_INFINITY }, '"maxBytes" option must be an integer from 1 to 67108864'],
     [{ maxRules: 1.5 }, '"maxRules" option must be an integer from 1 to 1000000'],
+    [{ maxByte: 1 }, '"maxByte" is not an option of parseRecord'],
+    [null, '"options" must be an object'],
   ])('throws a TypeError for the options %j', (options, message) => {
     expect(() => parseRecord('{"passhash":"h"}', options as never)).toThrow(new TypeError(message))
   })

@@ -90,6 +90,11 @@ describe('serializeRecord', () => {
     expect(fault).toEqual({ path: '', message: 'record: is larger than 1000 bytes' })
   })
 
+  it('throws a TypeError for limits that are none', () => {
+    const message = '"maxByte" is not an option of serializeRecord'
+    expect(() => serializeRecord(EMPTY, { maxByte: 1 } as never)).toThrow(new TypeError(message))
+  })
+
   it('writes members of extra named as parts of every object', () => {
     const text =
       '{"passhash":"h","subscribe_acl":[],"publish_acl":[],"__proto__":{"constructor":1},"toString":null,"constructor":[{"__proto__":2}]}'

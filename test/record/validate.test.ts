@@ -236,8 +236,14 @@ describe('validateRecord', () => {
     expect(faultOf(() => validateRecord(record))).toEqual({ path, message })
   })
 
-  it('throws a TypeError for limits out of range', () => {
-    expect(() => validateRecord({ passhash: 'h' }, { maxRules: 0 })).toThrow(TypeError)
+  it.each([
+    [{ maxRules: 0 }, '"maxRules" option must be an integer from 1 to 1000000'],
+    [{ maxBytes: null }, '"maxBytes" option must be an integer from 1 to 67108864'],
+    [{ maxByte: 1 }, '"maxByte" is not an option of validateRecord'],
+    [{ semantics: 'vernemq' }, '"semantics" is not an option of validateRecord'],
+    [null, '"options" must be an object'],
+  ])('throws a TypeError for the limits %j', (limits, message) => {
+    expect(() => validateRecord({ passhash: 'h' }, limits as never)).toThrow(new TypeError(message))
   })
 })
 
