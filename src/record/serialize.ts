@@ -18,7 +18,7 @@ import { validateRecord } from './validate.js'
  * @returns One line of JSON.
  * @throws RecordInvalid (`ERR_RECORD_INVALID`) as `validateRecord` does, and for a text larger than `maxBytes`, which
  * nobody with the same limit could read back.
- * @throws TypeError for limits that are out of range or none.
+ * @throws TypeError for a limit out of range, and for a name that is no limit.
  */
 export function serializeRecord(record: AclRecord, limits: RecordLimits = {}): string {
   const { maxBytes } = checkLimits(limits, 'serializeRecord')

@@ -22,7 +22,7 @@ import type { AclRecord } from './types.js'
  * @returns The copy, frozen through and through.
  * @throws RecordInvalid (`ERR_RECORD_INVALID`), whatever the getters of the object throw; its `path` names the place in
  * the names of the program.
- * @throws TypeError for limits that are out of range or none.
+ * @throws TypeError for a limit out of range, and for a name that is no limit.
  */
 export function validateRecord(record: unknown, limits: RecordLimits = {}): AclRecord {
   const reading = new Reading('name', 'strict', checkLimits(limits, 'validateRecord'))

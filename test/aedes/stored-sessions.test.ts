@@ -7,7 +7,7 @@ import { account, client, collect, key, rawClient, type Stage } from './setup.js
 withRedisServer()
 
 describe('a stored session in Redis', () => {
-  async function sleep(one: Stage): Promise<void> {
+  async function fallAsleep(one: Stage): Promise<void> {
     const socket = await rawClient(one.port, 'c1', 'own', persistent)
     const subscriptions = ['mail/a', 'mail/b'].map(topic => ({ topic, qos: 1 }))
     socket.send({ cmd: 'subscribe', messageId: 1, subscriptions })
@@ -21,7 +21,7 @@ describe('a stored session in Redis', () => {
 
   it('is its owner’s after a restart of the node, and nobody else’s', async () => {
     const one = await node('one', { broker: await redisOptions() })
-    await sleep(one)
+    await fallAsleep(one)
     await one.protection.close()
     const restarted = await node('one', { broker: await redisOptions() })
     expect(await login(restarted, 'fleet', persistent)).toMatchObject({ returnCode: 2 })
@@ -32,7 +32,7 @@ describe('a stored session in Redis', () => {
 
   it('whose account was deleted while the node was down is handed to nobody', async () => {
     const one = await node('one', { broker: await redisOptions() })
-    await sleep(one)
+    await fallAsleep(one)
     await one.protection.close()
     await store.delete(key('own', 'c1'))
     const restarted = await node('one', { broker: await redisOptions() })
@@ -45,7 +45,7 @@ describe('a stored session in Redis', () => {
 
   it.each(['fleet', 'rival'])('is free for %s once its owner is left with a * record', async newcomer => {
     const one = await node('one', { broker: await redisOptions() })
-    await sleep(one)
+    await fallAsleep(one)
     await one.protection.close()
     await store.put(key('own'), account([], ['mail/#']))
     await store.put(key('rival', 'c1'), account([], ['mail/#']))
@@ -59,7 +59,7 @@ describe('a stored session in Redis', () => {
 
   it('is checked at the next login, queue and all, when rights tightened while the node was down', async () => {
     const one = await node('one', { broker: await redisOptions() })
-    await sleep(one)
+    await fallAsleep(one)
     await one.protection.close()
     await store.put(key('own', 'c1'), account([], ['mail/b']))
     const restarted = await node('two', { broker: await redisOptions() })
@@ -77,7 +77,7 @@ describe('a stored session in Redis', () => {
       await node('one', { broker: await redisOptions() }),
       await node('two', { broker: await redisOptions() }),
     ]
-    await sleep(one)
+    await fallAsleep(one)
     await store.put(key('own', 'c1'), account([], ['mail/b']))
     const topics = async () =>
       (await two.broker.persistence.subscriptionsByClient({ id: 'c1' })).map(({ topic }) => topic).join()
@@ -97,7 +97,7 @@ describe('a stored session in Redis', () => {
 
   it('goes when its record ends by itself', async () => {
     const one = await node('one', { broker: await redisOptions() })
-    await sleep(one)
+    await fallAsleep(one)
     const soon = Math.floor(Date.now() / 1_000) + 1
     await store.put(key('own', 'c1'), { ...account([], ['mail/#']), expiresAt: soon })
     await eventually(async () => (await ownership()) === null, 'nobody owns it')
