@@ -34,7 +34,11 @@ export interface BrokerClient {
   readonly closed: boolean
   readonly connecting: boolean
   readonly connected: boolean
-  readonly conn: Duplex & { readonly remoteAddress?: string | undefined }
+  readonly conn: Duplex & {
+    /** Set by aedes. */
+    readonly client?: BrokerClient
+    readonly remoteAddress?: string | undefined
+  }
   readonly req?: IncomingMessage | undefined
   readonly connDetails?: { readonly ipAddress?: string } | null
   readonly subscriptions: Readonly<Record<string, { readonly qos: number }>>

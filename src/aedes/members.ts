@@ -71,14 +71,17 @@ export class Member implements Holding {
 /** Looks at all members within the time that a session outlives its connection. */
 const LOOKS = 2
 
-/** A connection, with the member whose it is, or with the CONNECT of a client that is about to log in. */
+/** A client, with the member that it is, or with the CONNECT of a login that is about to begin. */
 type Marked = { [mark: symbol]: Member | Connect | undefined }
 
 /**
  * The clients logged in, and which of them holds a client id. Every field and listener here is there for each of them.
  */
 export class Members {
-  /** Under it connections keep their members: a weak map would be slower to ask, and larger. */
+  /**
+   * Under it clients keep their members: a weak map would be slower to ask, and larger. Their connections would do as
+   * well, but a property more or less on a socket slows down every look at sockets that the streams of Node take.
+   */
   readonly #mark: symbol = Symbol('member')
   readonly #holders: Map<string, Member> = new Map()
   /** Those that hold no client id any more, and those whose logins wait for one. */
@@ -105,26 +108,27 @@ export class Members {
     this.#sleepers = sleepers
     const members = this
     this.#onDrain = function (this: unknown): void {
-      const member = (this as Marked)[members.#mark]
-      if (member instanceof Member && isLeft(member)) members.end(member)
+      const { client } = this as BrokerClient['conn']
+      const member = client && members.of(client)
+      if (member !== undefined && isLeft(member)) members.end(member)
     }
     this.#timer = setInterval(() => void this.#look(), lingerMs / LOOKS).unref()
   }
 
   /** The member a client is or was; its session refuses everything once it has ended. */
-  of({ conn }: StoredClient & { readonly conn?: object }): Member | undefined {
-    const found = conn && (conn as Marked)[this.#mark]
+  of(client: StoredClient): Member | undefined {
+    const found = (client as object as Marked)[this.#mark]
     return found instanceof Member ? found : undefined
   }
 
   /** Keeps the CONNECT of a client, password included, until it logs in: nothing else has the will before that is stored. */
-  expect({ conn }: BrokerClient, connect: Connect): void {
-    ;(conn as object as Marked)[this.#mark] = connect
+  expect(client: BrokerClient, connect: Connect): void {
+    ;(client as object as Marked)[this.#mark] = connect
   }
 
   /** The CONNECT of a client, once. */
-  expected({ conn }: BrokerClient): Connect | undefined {
-    const marked: Marked = conn as object as Marked
+  expected(client: BrokerClient): Connect | undefined {
+    const marked: Marked = client as object as Marked
     const found = marked[this.#mark]
     if (found === undefined || found instanceof Member) return undefined
     marked[this.#mark] = undefined
@@ -147,7 +151,7 @@ export class Members {
    */
   add(client: BrokerClient, session: Session): Member {
     const member = new Member(client, session, this.#node)
-    ;(client.conn as object as Marked)[this.#mark] = member
+    ;(client as object as Marked)[this.#mark] = member
     client.conn.on('drain', this.#onDrain)
     return member
   }
