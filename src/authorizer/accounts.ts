@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { type CompiledAcl, compileAcl } from '../acl/compile.js'
 import type { Acl } from '../acl/types.js'
 import { RecordInvalid, TopicInvalid } from '../errors.js'
+import type { Proof } from '../password/verified.js'
 import { encodeRecordKey } from '../record/key.js'
 import type { AclRecord, RecordKey } from '../record/types.js'
 import { linkedHash } from '../store/rehash.js'
@@ -18,6 +19,8 @@ export interface Account {
   readonly compiled: CompiledAcl
   /** Moment of the monotonic clock at which the record ends; `Infinity` for never. */
   readonly endsAt: number
+  /** Kept for the memory of passwords: what it last recalled of this one. */
+  proof: Proof | undefined
 }
 
 /**
@@ -55,6 +58,7 @@ export class AccountMaker {
       ...linkedHash(record),
       compiled: this.#compile(record),
       endsAt: this.#settings.now() + leftMs,
+      proof: undefined,
     }
   }
 

@@ -94,7 +94,7 @@ export class Login {
     const account = known?.account
     if (known === undefined || account === undefined || account instanceof RecordInvalid) return undefined
     const name = this.passwords.nameOf(account.text, account.passhash, checked.password)
-    if (this.passwords.recall(name, attempt.startedAt) !== true) return undefined
+    if (this.passwords.recall(name, account, attempt.startedAt) !== true) return undefined
     if (!this.#guard.isQuiet(attempt.startedAt)) {
       if (this.#guard.isShut(new Visitor(checked.principal, account.text, attempt))) return undefined
     }
@@ -158,7 +158,8 @@ export class Login {
       const held = error instanceof TooManyChanges ? undefined : this.#resolver.inGrace(principal)
       const account = held?.account
       if (held === undefined || account === undefined || account instanceof RecordInvalid) throw error
-      if (this.passwords.recall(this.passwords.nameOf(account.text, account.passhash, password)) !== true) throw error
+      const name = this.passwords.nameOf(account.text, account.passhash, password)
+      if (this.passwords.recall(name, account) !== true) throw error
       return held
     }
   }
@@ -194,7 +195,7 @@ export class Login {
 
   /** Why the password does not count, if it does not. Nothing is asked for where it was found out before. */
   async #refute(claim: Claim, attempt: Attempt): Promise<Refused | undefined> {
-    const recalled = this.passwords.recall(claim.name)
+    const recalled = this.passwords.recall(claim.name, claim.account)
     // Told before what was counted is asked for: who repeats himself guesses nothing.
     if (recalled === false) return wrongPassword(claim.account)
     if (recalled === true && !this.#guard.isShut(claim.visitor)) return undefined

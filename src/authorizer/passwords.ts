@@ -44,11 +44,15 @@ export class Passwords {
   /**
    * Whether the password is right, where that was found out before.
    *
+   * @param account Whose it is, where there is one: it keeps what is found.
    * @param at The time, for who has looked at the clock.
    */
-  recall(name: string, at?: number): boolean | undefined {
-    if (this.#proven.has(name, at)) return true
-    return this.#refuted.has(name, at) ? false : undefined
+  recall(name: string, account: Account | undefined, at?: number): boolean | undefined {
+    if (account?.proof !== undefined && this.#proven.holds(account.proof, name, at)) return true
+    const proof = this.#proven.find(name, at)
+    if (proof === undefined) return this.#refuted.find(name, at) === undefined ? undefined : false
+    if (account !== undefined) account.proof = proof
+    return true
   }
 
   /** Remembers whether a password is right. */

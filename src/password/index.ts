@@ -17,6 +17,7 @@ export type { HasherLimits, HasherStats, HashOrigin, HashTarget, PasswordHasher 
 export {
   createFingerprint,
   createVerifiedPasswords,
+  type Proof,
   type VerifiedPasswords,
   type VerifiedPasswordsOptions,
 } from './verified.js'

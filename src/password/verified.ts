@@ -24,6 +24,15 @@ export interface VerifiedPasswordsOptions {
   readonly now?: () => number
 }
 
+/** That a password was judged; who keeps it need not look it up. */
+export interface Proof {
+  readonly fingerprint: string
+  /** When, by the clock of its memory. */
+  readonly at: number
+  /** Whether its memory has let go of it. */
+  isForgotten: boolean
+}
+
 /**
  * Remembers which passwords were judged alike, by their fingerprints: proven, so that a client that comes back costs
  * microseconds instead of a bcrypt hash, or refuted.
@@ -31,8 +40,19 @@ export interface VerifiedPasswordsOptions {
  * The hash is part of a fingerprint, so a new one makes what is known of the old worthless by itself.
  */
 export interface VerifiedPasswords {
-  /** @param at The time, for who has looked at the clock. */
-  has(fingerprint: string, at?: number): boolean
+  /**
+   * What is remembered of a password, if anything is.
+   *
+   * @param at The time, for who has looked at the clock.
+   */
+  find(fingerprint: string, at?: number): Proof | undefined
+  /**
+   * Whether what was found before is of this password, and remembered still. Counts as a use of it from when the memory is
+   * half full: before that nothing is near to being forgotten, and to look it up takes longer than all the rest.
+   *
+   * @param at The time, for who has looked at the clock.
+   */
+  holds(proof: Proof, fingerprint: string, at?: number): boolean
   add(fingerprint: string): void
   /** Number of passwords remembered, those included that have expired and were not asked for since. */
   readonly size: number
@@ -62,18 +82,27 @@ export function createVerifiedPasswords(options: VerifiedPasswordsOptions = {}):
   const ttl = integerOption(options, 'ttlMs', { fallback: 3_600_000, min: 0, max: 604_800_000 })
   const { now = () => performance.now() } = options
   const off = max === 0 || ttl === 0
-  /** The moments at which they were proven. */
-  const remembered = growingCache<number>({ max: off ? 1 : max })
+  const remembered = growingCache<Proof>({
+    max: off ? 1 : max,
+    dispose: proof => {
+      proof.isForgotten = true
+    },
+  })
+  const isAlive = (proof: Proof, at: number) => at - proof.at <= ttl
   return {
-    has(fingerprint, at = now()) {
-      const provenAt = remembered.get(fingerprint)
-      if (provenAt === undefined) return false
-      if (at - provenAt <= ttl) return true
+    find(fingerprint, at = now()) {
+      const proof = remembered.get(fingerprint)
+      if (proof === undefined || isAlive(proof, at)) return proof
       remembered.delete(fingerprint)
-      return false
+      return undefined
+    },
+    holds(proof, fingerprint, at = now()) {
+      if (proof.isForgotten || proof.fingerprint !== fingerprint || !isAlive(proof, at)) return false
+      if (remembered.size > max / 2) remembered.get(fingerprint)
+      return true
     },
     add(fingerprint) {
-      if (!off) remembered.set(fingerprint, now())
+      if (!off) remembered.set(fingerprint, { fingerprint, at: now(), isForgotten: false })
     },
     get size() {
       return remembered.size

@@ -35,5 +35,5 @@ const found = withPassword(password => {
   )
   return [password, ...traces].filter(trace => trace.length > 5 && dump.includes(trace))
 })
-const remembered = withPassword(password => verified.has(nameOf(key, passhash, password)))
+const remembered = withPassword(password => verified.find(nameOf(key, passhash, password)) !== undefined)
 console.log(JSON.stringify({ remembered, control: dump.includes(control), found }))

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import {
   createFingerprint,
   createVerifiedPasswords,
+  type VerifiedPasswords,
   type VerifiedPasswordsOptions,
 } from '../../src/password/verified.js'
 
@@ -17,7 +18,7 @@ function memory(options?: VerifiedPasswordsOptions) {
   const verified = createVerifiedPasswords(options)
   const nameOf = createFingerprint()
   return {
-    has: (...of: Parameters<typeof nameOf>) => verified.has(nameOf(...of)),
+    has: (...of: Parameters<typeof nameOf>) => verified.find(nameOf(...of)) !== undefined,
     add: (...of: Parameters<typeof nameOf>) => verified.add(nameOf(...of)),
     clear: () => verified.clear(),
     get size() {
@@ -99,6 +100,44 @@ describe('createVerifiedPasswords', () => {
     verified.add(key, passhash, 'three')
     expect(verified.size).toBe(2)
     expect(['one', 'two', 'three'].map(password => verified.has(key, passhash, password))).toEqual([true, false, true])
+  })
+
+  describe('asked by what was found before', () => {
+    it('knows it as long as it is remembered, and for no other password', () => {
+      let at = 0
+      const verified = createVerifiedPasswords({ ttlMs: 1_000, now: () => at })
+      verified.add('one')
+      const proof = verified.find('one')!
+      at = 1_000
+      expect(verified.holds(proof, 'one')).toBe(true)
+      expect(verified.holds(proof, 'two')).toBe(false)
+      expect(verified.holds(proof, 'one', 1_001)).toBe(false)
+      at = 1_001
+      expect(verified.holds(proof, 'one')).toBe(false)
+    })
+
+    it.each<[string, (verified: VerifiedPasswords) => void]>([
+      ['evicted', verified => verified.add('two')],
+      ['cleared', verified => verified.clear()],
+      ['proven anew', verified => verified.add('one')],
+    ])('knows nothing of what was %s', (_, act) => {
+      const verified = createVerifiedPasswords({ max: 1 })
+      verified.add('one')
+      const proof = verified.find('one')!
+      act(verified)
+      expect(verified.holds(proof, 'one')).toBe(false)
+    })
+
+    it('counts that as a use when more than half of it is full', () => {
+      const verified = createVerifiedPasswords({ max: 4 })
+      for (const name of ['one', 'two', 'three']) verified.add(name)
+      const proof = verified.find('one')!
+      for (const name of ['two', 'three']) verified.find(name)
+      expect(verified.holds(proof, 'one')).toBe(true)
+      for (const name of ['four', 'five', 'six']) verified.add(name)
+      const known = ['one', 'two', 'three'].map(name => verified.find(name) !== undefined)
+      expect(known).toEqual([true, false, false])
+    })
   })
 
   it('forgets everything when it is cleared', () => {
